@@ -10,7 +10,8 @@ Environment:
 ``DURABLE_TEST_POSTGRESQL_URL``, ``DURABLE_TEST_MARIADB_URL``
     Addresses of servers. For PostgreSQL, ``DATABASE_URL`` and ``PGHOST`` serve too.
 ``DURABLE_TEST_DATABASE_NAME``
-    The name of an existing test database; a process that has it uses that one as it is. Set for the processes that a test starts.
+    The name of an existing test database; a process that has it uses that one as it is.
+    Set for the processes that a test starts.
 """
 
 from __future__ import annotations
