@@ -7,9 +7,40 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
-from tests.databases import url_of
+from tests import conductor, databases, reporting
 from tests.processes import ROOT, Processes
+
+# Where tests need no database, or bring their own: one run of them serves all databases.
+ONCE = tuple(f"tests/{directory}/" for directory in ("architecture", "docs", "unit"))
+
+pytest_cmdline_main = conductor.pytest_cmdline_main
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    reporting.register(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what another child of the conductor runs for all."""
+    if os.environ.get("DURABLE_TEST_ONCE") != "elsewhere":
+        return
+    once = [item for item in items if item.nodeid.startswith(ONCE) or item.get_closest_marker("once")]
+    config.hook.pytest_deselected(items=once)
+    items[:] = [item for item in items if item not in set(once)]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """The test database; the summary names its version, and it can be dropped though a test forgot a connection."""
+    with django_db_blocker.unblock():
+        reporting.database_opened(request.config, databases.version(connection))
+    yield
+    with django_db_blocker.unblock():
+        databases.disconnect_others(connection)
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +52,7 @@ def database() -> str:
 @pytest.fixture
 def database_url(transactional_db: None) -> str:
     """The address of the test database itself, as ``DATABASE_URL`` is written."""
-    return url_of(connection.settings_dict)
+    return databases.url_of(connection.settings_dict)
 
 
 @pytest.fixture

