@@ -8,12 +8,17 @@ database. See ``tests.databases`` for the variables that name databases and serv
 
 ``DURABLE_TEST_SERIAL=1``
     One child after the other, each with the terminal to itself (as are ``-s`` and ``--pdb``).
+``DURABLE_TEST_ONCE=elsewhere``
+    Leave out the tests that need no database: another run has them.
+``DURABLE_TEST_TOTALS``
+    A file for the totals of the last line, as JSON.
 
 A database that was asked for and did not run is a failure, never a silent omission.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -154,7 +159,10 @@ def _sum_up(children: Sequence[Child], *, whole: bool) -> int:
             print(f"FAILED on {child.name}: {test} - {why}"[:400])
     for child in children:
         print(child.in_words())
-    print(in_words(sum((child.counts() for child in children), Counter())), flush=True)
+    total: Counter[str] = sum((child.counts() for child in children), Counter())
+    if path := os.environ.get("DURABLE_TEST_TOTALS"):
+        Path(path).write_text(json.dumps(total))
+    print(in_words(total), flush=True)
     return _exit_code(children)
 
 
