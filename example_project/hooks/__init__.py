@@ -1,0 +1,1 @@
+"""A signed webhook that handles each event once: the promise of webhooks and notifications."""

@@ -1,0 +1,66 @@
+"""
+The indexing pipeline: one run fans out over a queue, one child per text, and collects every result.
+
+A worker that dies loses nothing but the texts it was counting, and only those are counted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from durable_workflows import Queue, WorkflowHandle, current, step, workflow
+from example_project.library import texts
+from example_project.library.models import Build, Document, Posting
+
+queue = Queue("indexing_queue")
+
+
+@workflow
+def indexing_workflow(paths: list[str]) -> int:
+    """
+    Index the texts, all at once, and note the sum.
+
+    :param paths: names of bundled files.
+    :return: how many words there are in all of them.
+    """
+    handles: list[WorkflowHandle[int]] = []
+    for path in paths:
+        handle: WorkflowHandle[int] = queue.enqueue(index_document, path)
+        handles.append(handle)
+    indexed_words = 0
+    for handle in handles:
+        indexed_words += handle.get_result()
+    record_build(len(paths), indexed_words)
+    return indexed_words
+
+
+@workflow
+def index_document(path: str) -> int:
+    """Count one text's words and store them; returns how many there are."""
+    return store_counts(path, count_terms(path))
+
+
+@step
+def count_terms(path: str) -> dict[str, int]:
+    """Read the file and count. No table is touched, so no transaction is open."""
+    return dict(texts.terms(texts.load(path).body))
+
+
+@step
+def store_counts(path: str, counts: Mapping[str, int]) -> int:
+    """Replace the text's part of the index in one transaction: a reader sees the old one or the new one."""
+    text = texts.load(path)
+    words = sum(counts.values())
+    document, _ = Document.objects.update_or_create(
+        path=path, defaults={"title": text.title, "author": text.author, "words": words}
+    )
+    document.postings.all().delete()
+    Posting.objects.bulk_create(Posting(document=document, term=term, count=n) for term, n in counts.items())
+    return words
+
+
+@step
+def record_build(documents: int, words: int) -> None:
+    """Note that everything is indexed."""
+    run = current()
+    Build.objects.create(run_id=run.workflow_id if run else "", documents=documents, words=words)

@@ -1,0 +1,1 @@
+"""A mail sent after seconds or months: the promise of background tasks."""

@@ -1,0 +1,1 @@
+"""An hourly job: the promise of cron jobs."""

@@ -1,0 +1,1 @@
+"""A checkout that survives a crash anywhere: the promise of reliable workflows."""

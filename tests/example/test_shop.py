@@ -1,0 +1,143 @@
+"""The checkout: its form, its steps and its way back, and the button that kills the worker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import SettingsWrapper
+
+from durable_workflows import SetWorkflowID
+from example_project.shop import crash, gateway
+from example_project.shop.models import LedgerEntry, Order, Product, Shipment, StockMovement
+from example_project.shop.views import effects
+from example_project.shop.workflows import checkout_workflow
+
+
+def cart(**changes: Any) -> dict[str, Any]:
+    """What the form sends: two lamps."""
+    return {"customer": "Ada", "card": "4242", "pace": "0", "token": str(uuid.uuid4()), "of-lamp": "2"} | changes
+
+
+def times(run_id: str) -> list[int]:
+    """How often each effect of a checkout exists."""
+    return [effect.times for effect in effects(run_id)]
+
+
+def check_out(run_id: str, **items: Any) -> str:
+    """Run a checkout here and now."""
+    card = items.pop("card", "4242")
+    with SetWorkflowID(run_id):
+        return checkout_workflow(items, "Ada", card)
+
+
+@pytest.mark.django_db
+def test_buying_starts_a_checkout_and_shows_it(client: Client, lamp: Product, run_ids: Callable[[], list[str]]) -> None:
+    data = cart()
+    response = client.post("/shop/", data)
+    assert run_ids() == [f"checkout-{data['token']}"]
+    page = client.get(response.headers["Location"])
+    assert page.status_code == 200
+    assert run_ids()[0] in page.content.decode()
+    assert client.get(response.headers["Location"] + "progress/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_form_sent_twice_is_one_checkout(client: Client, lamp: Product, run_ids: Callable[[], list[str]]) -> None:
+    data = cart()
+    assert client.post("/shop/", data).headers["Location"] == client.post("/shop/", data).headers["Location"]
+    assert len(run_ids()) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "wrong", [{"of-lamp": "0"}, {"of-lamp": "-1"}, {"of-lamp": "many"}, {"card": "9999"}, {"customer": ""}, {"token": "x"}]
+)
+def test_a_cart_that_cannot_be_sold_starts_nothing(
+    client: Client, lamp: Product, run_ids: Callable[[], list[str]], wrong: dict[str, str]
+) -> None:
+    assert client.post("/shop/", cart(**wrong)).status_code == 200
+    assert run_ids() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_paid_checkout_leaves_each_effect_once(lamp: Product) -> None:
+    assert check_out("good", lamp=2) == "fulfilled"
+    assert times("good") == [1, 1, 1, 1, 1, 0]
+    lamp.refresh_from_db()
+    assert lamp.stock == 3
+    assert LedgerEntry.objects.get().amount_cents == 9800
+    assert gateway.charges("good")[0]["amount_cents"] == 9800
+    assert gateway.charges("good")[0]["reference"] == LedgerEntry.objects.get().reference
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_declined_card_puts_the_goods_back(lamp: Product) -> None:
+    assert check_out("declined", lamp=2, card=gateway.DECLINED) == "cancelled"
+    assert times("declined") == [1, 1, 0, 0, 0, 1]
+    lamp.refresh_from_db()
+    assert lamp.stock == 5
+    assert Order.objects.get().reason == "The card was declined."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_too_little_stock_rolls_the_whole_step_back(lamp: Product) -> None:
+    Product.objects.create(sku="globe", name="Desk globe", price_cents=7450, stock=0)
+    assert check_out("sold-out", lamp=2, globe=1) == "cancelled"
+    lamp.refresh_from_db()
+    assert lamp.stock == 5
+    assert not StockMovement.objects.exists()
+    assert not Shipment.objects.exists()
+    assert Order.objects.get().reason == "Not enough of Desk globe in stock."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_id_again_sells_nothing_more(lamp: Product) -> None:
+    assert check_out("once", lamp=1) == check_out("once", lamp=1) == "fulfilled"
+    assert times("once") == [1, 1, 1, 1, 1, 0]
+    assert gateway.calls("once") == 1
+
+
+def test_the_gateway_charges_once_per_key() -> None:
+    first, second = (gateway.charge(500, "4242", idempotency_key="k", purpose="p") for _ in range(2))
+    other = gateway.charge(500, "4242", idempotency_key="other", purpose="p")
+    assert first == second != other
+    assert len(gateway.charges("p")) == 2
+    assert gateway.calls("p") == 3
+    assert gateway.charges("q") == []
+
+
+def test_a_poor_network_answers_the_third_call() -> None:
+    for _ in range(2):
+        with pytest.raises(gateway.GatewayUnavailable):
+            gateway.charge(500, gateway.FLAKY, idempotency_key="k", purpose="p")
+    assert gateway.charges("p") == []
+    assert gateway.charge(500, gateway.FLAKY, idempotency_key="k", purpose="p").startswith("ch_")
+
+
+@pytest.mark.django_db
+def test_the_crash_button_is_for_debug_and_post_and_known_runs(
+    client: Client, lamp: Product, settings: SettingsWrapper, run_ids: Callable[[], list[str]]
+) -> None:
+    client.post("/shop/", cart())
+    [run_id] = run_ids()
+    button = f"/shop/checkouts/{run_id}/crash/"
+    assert client.post(button).status_code == 404
+    settings.DEBUG = True
+    assert client.get(button).status_code == 405
+    assert client.post("/shop/checkouts/nobody/crash/").status_code == 404
+    assert Client(enforce_csrf_checks=True).post(button).status_code == 403
+    assert not crash.armed(run_id)
+    assert client.post(button).status_code == 302
+    assert crash.armed(run_id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_armed_crash_spares_a_process_that_is_no_worker(lamp: Product, settings: SettingsWrapper) -> None:
+    settings.DEBUG = True
+    crash.arm("spared")
+    assert check_out("spared", lamp=1) == "fulfilled"
+    assert crash.armed("spared")
