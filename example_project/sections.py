@@ -32,7 +32,7 @@ class Section:
 
     def count(self) -> int:
         """How many rows of its model there are now."""
-        return apps.get_model(self.app, self.model)._default_manager.count()
+        return int(apps.get_model(self.app, self.model)._default_manager.count())
 
 
 SECTIONS = (

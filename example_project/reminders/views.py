@@ -42,7 +42,7 @@ def announce(request: HttpRequest, form: ReminderForm) -> None:
 @transaction.atomic
 def add(form: ReminderForm, *, fail: bool) -> Reminder:
     """Write the reminder and start its workflow: both, or neither."""
-    reminder = form.save(commit=False)
+    reminder: Reminder = form.save(commit=False)
     reminder.due_at = timezone.now() + form.wait
     reminder.save()
     with SetWorkflowID(reminder.run_id):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from durable_workflows.models import WorkflowRun
 from example_project import settings as example
@@ -16,7 +16,7 @@ WEBHOOK_SECRET = "a secret that only this test shares"
 
 
 @pytest.fixture(autouse=True)
-def example_settings(settings: SettingsWrapper, tmp_path: Path) -> SettingsWrapper:
+def example_settings(settings: Settings, tmp_path: Path) -> Settings:
     """The parts of the example's settings that its pages need."""
     settings.ROOT_URLCONF = "example_project.urls"
     settings.TEMPLATES = example.TEMPLATES

@@ -53,7 +53,7 @@ def test_opening_the_link_decides_nothing(client: Client, expense: Expense) -> N
         response = client.get(address(links.token(expense.pk)))
         assert response.status_code == 200
         assert "Train to Lyon" in text_of(response)
-    assert "no-store" in response.headers["Cache-Control"]
+        assert "no-store" in response.headers["Cache-Control"]
     assert not Message.objects.exists()
 
 

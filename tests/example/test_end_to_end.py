@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from durable_workflows import retrieve_workflow
 from durable_workflows.models import WorkflowRun
@@ -34,7 +34,7 @@ Worker = Callable[[], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def worker(processes: Processes, database_url: str, settings: SettingsWrapper, tmp_path: Path) -> Worker:
+def worker(processes: Processes, database_url: str, settings: Settings, tmp_path: Path) -> Worker:
     """Starts a worker of the example project, on this test's database and files, with a short lease."""
     settings.EMAIL_FILE_PATH = str(tmp_path / "mail")
     settings.DEBUG = True
@@ -117,7 +117,7 @@ def test_reminders_approvals_webhooks_and_the_index(client: Client, worker: Work
 
 def runs_named(name: str) -> str:
     """The id of the only run of a workflow."""
-    return WorkflowRun.objects.get(name__endswith=f".{name}").id
+    return str(WorkflowRun.objects.get(name__endswith=f".{name}").pk)
 
 
 def answer_the_mail(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.core import mail
 from django.template.loader import get_template
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from example_project.hooks.models import HandledEvent
 from example_project.reminders.models import Reminder
@@ -78,7 +78,7 @@ def test_what_users_typed_is_escaped(client: Client) -> None:
     assert "&lt;b&gt;" in client.get("/library/", {"q": "<b>"}).content.decode()
 
 
-def test_the_outbox_exists_in_development_only(client: Client, settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_the_outbox_exists_in_development_only(client: Client, settings: Settings, tmp_path: Path) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     settings.EMAIL_FILE_PATH = str(tmp_path / "mail")
     for subject in ("The first", "The second"):

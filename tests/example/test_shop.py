@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from durable_workflows import SetWorkflowID
 from example_project.shop import crash, gateway
@@ -120,7 +120,7 @@ def test_a_poor_network_answers_the_third_call() -> None:
 
 @pytest.mark.django_db
 def test_the_crash_button_is_for_debug_and_post_and_known_runs(
-    client: Client, lamp: Product, settings: SettingsWrapper, run_ids: Callable[[], list[str]]
+    client: Client, lamp: Product, settings: Settings, run_ids: Callable[[], list[str]]
 ) -> None:
     client.post("/shop/", cart())
     [run_id] = run_ids()
@@ -136,7 +136,7 @@ def test_the_crash_button_is_for_debug_and_post_and_known_runs(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_armed_crash_spares_a_process_that_is_no_worker(lamp: Product, settings: SettingsWrapper) -> None:
+def test_an_armed_crash_spares_a_process_that_is_no_worker(lamp: Product, settings: Settings) -> None:
     settings.DEBUG = True
     crash.arm("spared")
     assert check_out("spared", lamp=1) == "fulfilled"

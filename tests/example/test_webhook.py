@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from durable_workflows import SetWorkflowID
@@ -123,7 +123,7 @@ def test_too_much_is_a_413_and_a_get_a_405(sender: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_form_posts_signed_events_over_http(settings: SettingsWrapper, live_server: LiveServer) -> None:
+def test_the_form_posts_signed_events_over_http(settings: Settings, live_server: LiveServer) -> None:
     settings.DEBUG = True
     answers = send_by_form(live_server, times="2")
     assert answers == ['The webhook answered: 202 {"accepted": "%s"}' % Delivery.objects.first()] * 2  # noqa: UP031
@@ -142,7 +142,7 @@ def send_by_form(live_server: LiveServer, **changes: str) -> list[str]:
 
 
 @pytest.mark.django_db
-def test_the_form_is_for_debug_only(client: Client, settings: SettingsWrapper) -> None:
+def test_the_form_is_for_debug_only(client: Client, settings: Settings) -> None:
     data = {"kind": "ping", "parcel": "P-1", "times": "1", "alteration": ""}
     assert client.post("/hooks/send/", data).status_code == 404
     assert "Send me an event" not in client.get("/hooks/").content.decode()
