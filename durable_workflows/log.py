@@ -1,7 +1,145 @@
-"""The signals as log lines of the logger ``durable_workflows``; nothing else in the product logs."""
+"""
+The signals as log lines of the logger ``durable_workflows``; nothing else in the product logs.
+
+What goes well is INFO at the end of a run and DEBUG on the way, what somebody should look into is WARNING, what nobody
+will mend by itself is ERROR. Names and messages come from rows and requests, so control characters in them are written
+as escapes: a line of the log is one fact, and no text can forge another.
+"""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sized
+from typing import Any
+
+from django.db import Error as DatabaseError
+
+from durable_workflows import signals
+from durable_workflows.states import RunState
+
+logger = logging.getLogger("durable_workflows")
+
+LONGEST = 500  # characters of one value; a message may quote a whole document
 
 
 def connect() -> None:
     """Start writing log lines; calling it again changes nothing."""
+    for name, receiver in RECEIVERS.items():
+        getattr(signals, name).connect(receiver, weak=False, dispatch_uid=f"durable_workflows.log.{name}")
+
+
+def run_started(*, run_id: str, name: str, attempt: int, **kwargs: Any) -> None:
+    _write(logging.DEBUG, "Run %s of %s started (attempt %s)", run_id, name, attempt, run=run_id)
+
+
+def run_suspended(*, run_id: str, name: str, **kwargs: Any) -> None:
+    _write(logging.DEBUG, "Run %s of %s waits, without a thread", run_id, name, run=run_id)
+
+
+def run_finished(*, run_id: str, name: str, status: str, error: object = None, **kwargs: Any) -> None:
+    level, text = ENDS[status]
+    _write(level, text, run_id, name, _because(error), run=run_id)
+
+
+def run_stranded(*, run_id: str, name: str, reason: object, **kwargs: Any) -> None:
+    text = "Run %s of %s waits until somebody acts: %s. Nothing is lost: deploy code that fits it, then resume it"
+    _write(logging.WARNING, text, run_id, name, reason, run=run_id)
+
+
+def step_failed(*, run_id: str, step: str, attempt: int, error: object, retry_in: float | None = None, **kwargs: Any) -> None:
+    then = "and is not tried again" if retry_in is None else f"and is tried again in {retry_in:.1f} s"
+    text = "Step %s of run %s failed in attempt %s %s%s"
+    _write(logging.WARNING, text, step, run_id, attempt, then, _because(error), run=run_id)
+
+
+def step_held_transaction(*, run_id: str, step: str, seconds: float, **kwargs: Any) -> None:
+    text = (
+        "Step %s of run %s kept its transaction open for %s s, and with it every row it had touched (on SQLite, the whole"
+        " database). Split it into steps that read, call what is slow, and write"
+    )
+    _write(logging.WARNING, text, step, run_id, f"{seconds:.1f}", run=run_id)
+
+
+def hook_failed(*, run_id: str, step: str, error: object, **kwargs: Any) -> None:
+    text = "An on_commit() hook of step %s of run %s failed. The step is done, and the hook is not called again%s"
+    _write(logging.ERROR, text, step, run_id, _because(error), run=run_id, trace=_traceback(error))
+
+
+def body_wrote(*, run_id: str, name: str, sql: str, **kwargs: Any) -> None:
+    text = (
+        "The body of run %s of %s wrote to the database outside any step, so a replay writes again. Move this into a @step: %s"
+    )
+    _write(logging.WARNING, text, run_id, name, sql, run=run_id)
+
+
+def worker_started(*, worker_id: str, queues: object, threads: int, **kwargs: Any) -> None:
+    served = ", ".join(map(str, queues)) if isinstance(queues, Iterable) and not isinstance(queues, str) else queues
+    _write(logging.INFO, "Worker %s started with %s threads and serves %s", worker_id, threads, served or "all queues")
+
+
+def worker_stopped(*, worker_id: str, handed_back: object, **kwargs: Any) -> None:
+    _write(logging.INFO, "Worker %s stopped; runs handed back: %s", worker_id, _count(handed_back))
+
+
+def worker_lost(*, worker_id: str, runs: object, **kwargs: Any) -> None:
+    _write(logging.WARNING, "Worker %s is lost: its lease ran out. Runs taken back: %s", worker_id, _count(runs))
+
+
+def housekeeping(*, what: str, count: object, **kwargs: Any) -> None:
+    _write(logging.DEBUG, "Housekeeping, %s: %s", what, _count(count))
+
+
+def loop_failed(*, loop: str, error: object, retry_in: float, **kwargs: Any) -> None:
+    text = "The worker's loop %s failed and tries again in %s s%s"
+    # An absent database says enough in its message; anything else may be a mistake of ours.
+    trace = None if isinstance(error, DatabaseError) else _traceback(error)
+    _write(logging.ERROR, text, loop, f"{retry_in:.1f}", _because(error), trace=trace)
+
+
+ENDS: dict[str, tuple[int, str]] = {
+    RunState.SUCCESS: (logging.INFO, "Run %s of %s succeeded%s"),
+    RunState.ERROR: (logging.ERROR, "Run %s of %s failed%s"),
+    RunState.CANCELLED: (logging.INFO, "Run %s of %s was cancelled%s"),
+    RunState.MAX_RECOVERY_ATTEMPTS_EXCEEDED: (
+        logging.ERROR,
+        "Run %s of %s was given up: its workers were lost too often without progress. Find out why, then resume it%s",
+    ),
+}
+RECEIVERS = {
+    receiver.__name__: receiver
+    for receiver in (
+        run_started, run_suspended, run_finished, run_stranded, step_failed, step_held_transaction, hook_failed,
+        body_wrote, worker_started, worker_stopped, worker_lost, housekeeping, loop_failed,
+    )
+}  # fmt: skip
+
+
+def _write(level: int, text: str, *values: object, run: str | None = None, trace: BaseException | None = None) -> None:
+    if logger.isEnabledFor(level):
+        extra = {"workflow_id": run} if run is not None else None
+        logger.log(level, text, *map(_shown, values), exc_info=trace, extra=extra, stacklevel=2)
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}... ({len(text)} characters)"
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
+
+
+def _because(error: object) -> str:
+    if error is None:
+        return ""
+    return f": {type(error).__name__}: {error}" if isinstance(error, BaseException) else f": {error}"
+
+
+def _traceback(error: object) -> BaseException | None:
+    return error if isinstance(error, BaseException) else None
+
+
+def _count(things: object) -> object:
+    return len(things) if isinstance(things, Sized) and not isinstance(things, str) else things

@@ -1,0 +1,112 @@
+"""The checks of the dict ``DURABLE_WORKFLOWS`` and of Django's own settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from pytest_django import Settings
+
+from durable_workflows import checks
+from durable_workflows.checks.settings import check_settings
+from durable_workflows.conf import KEYS, Config
+
+
+def found(value: Any, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Message and hint by id, without the app's name."""
+    settings.DURABLE_WORKFLOWS = value
+    return {str(message.id).partition(".")[2]: (message.msg, message.hint or "") for message in check_settings()}
+
+
+def test_the_defaults_and_a_full_dict_are_fine(settings: Settings) -> None:
+    assert found({}, settings) == {}
+    assert found({key: getattr(Config(), field) for key, field in KEYS.items()}, settings) == {}
+    assert found({"LEASE_SECONDS": 10, "PARK_SECONDS": 0, "THREADS": 1, "APP_VERSION": "v" * 128}, settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("LEASE_SECOND", "Did you mean 'LEASE_SECONDS'?"),
+        ("lease_seconds", "Did you mean 'LEASE_SECONDS'?"),
+        ("THREAD", "Did you mean 'THREADS'?"),
+    ],
+)
+def test_an_unknown_key_is_an_error_that_names_the_nearest(settings: Settings, key: str, hint: str) -> None:
+    assert found({key: 1}, settings) == {"E001": (f"DURABLE_WORKFLOWS has the unknown key {key!r}, which has no effect.", hint)}
+
+
+@pytest.mark.parametrize("key", ["COLOUR_OF_LOGO", 7, None])
+def test_an_unknown_key_like_no_other_is_told_all_keys(settings: Settings, key: Any) -> None:
+    message, hint = found({key: 1}, settings)["E001"]
+    assert repr(key) in message
+    assert all(known in hint for known in KEYS)
+
+
+@pytest.mark.parametrize("value", [None, ["THREADS"], "THREADS=4"])
+def test_what_is_not_a_dict_is_an_error(settings: Settings, value: Any) -> None:
+    [(identity, (message, _))] = found(value, settings).items()
+    assert identity == "E002"
+    assert type(value).__name__ in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("THREADS", "16"),
+        ("THREADS", 2.5),
+        ("THREADS", True),
+        ("THREADS", None),
+        ("LEASE_SECONDS", "30"),
+        ("PARK_SECONDS", True),
+        ("APP_VERSION", 3),
+        ("LISTEN", "no"),
+        ("LISTEN", 1),
+        ("WORKFLOWS_MODULE", None),
+        ("THREADS", 0),
+        ("LEASE_SECONDS", -1),
+        ("BODY_WRITES", "never"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_it(settings: Settings, key: str, value: Any) -> None:
+    [(identity, (message, hint))] = found({key: value}, settings).items()
+    assert identity == "E003"
+    assert key in message
+    assert repr(value) in message
+    assert hint
+
+
+def test_several_mistakes_are_told_at_once(settings: Settings) -> None:
+    settings.DURABLE_WORKFLOWS = {"THREADS": "16", "LEASE_SECONDS": None, "QUEUE": "default"}
+    assert sorted(str(message.id) for message in check_settings()) == [
+        "durable_workflows.E001",
+        "durable_workflows.E003",
+        "durable_workflows.E003",
+    ]
+
+
+def test_a_version_that_no_row_has_room_for_is_an_error(settings: Settings) -> None:
+    assert "129 characters" in found({"APP_VERSION": "v" * 129}, settings)["E004"][0]
+
+
+def test_naive_datetimes_are_an_error(settings: Settings) -> None:
+    settings.USE_TZ = False
+    assert list(found({}, settings)) == ["E005"]
+
+
+def test_django_runs_the_checks_under_their_tag(settings: Settings) -> None:
+    settings.DURABLE_WORKFLOWS = {"THREAD": 4}
+    assert "durable_workflows.E001" in [message.id for message in run_checks(tags=[checks.TAG])]
+
+
+def test_mistakes_in_the_settings_do_not_break_the_other_checks(settings: Settings) -> None:
+    settings.DURABLE_WORKFLOWS = {"THREADS": "many"}
+    assert "durable_workflows.E003" in [message.id for message in run_checks(tags=[checks.TAG])]
+
+
+def test_a_silenced_check_is_silent(settings: Settings) -> None:
+    settings.DURABLE_WORKFLOWS = {"THREAD": 4}
+    settings.SILENCED_SYSTEM_CHECKS = ["durable_workflows.E001"]
+    [message] = check_settings()
+    assert message.is_silenced()
