@@ -27,6 +27,13 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "durable_workflows",
     "tests.app",
+    # Its pages and workflows are under test too; tests/example has the rest of its settings.
+    "example_project.shop",
+    "example_project.reminders",
+    "example_project.reports",
+    "example_project.library",
+    "example_project.hooks",
+    "example_project.approvals",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
