@@ -3,7 +3,8 @@ The signals as log lines of the logger ``durable_workflows``; nothing else in th
 
 What goes well is INFO at the end of a run and DEBUG on the way, what somebody should look into is WARNING, what nobody
 will mend by itself is ERROR. Names and messages come from rows and requests, so control characters in them are written
-as escapes: a line of the log is one fact, and no text can forge another.
+as escapes: a line of the log is one fact, and no text can forge another. Where a traceback says more than the row of the
+run does, it follows its line, as Python prints it.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from durable_workflows import primitives
 from durable_workflows.checks.banned import Rule
 from durable_workflows.checks.names import Names, dotted
 from durable_workflows.checks.sources import Source, own
+from durable_workflows.definitions import Workflow
 from durable_workflows.queues import Queue
 
 IN_ATOMIC = Rule(
@@ -48,9 +49,17 @@ def in_atomic(source: Source, names: Names) -> Iterator[tuple[ast.expr, Rule]]:
 
 def waits(call: ast.Call, names: Names) -> bool:
     """Whether the call waits for something, as only a workflow can."""
-    if primitive(names.resolve(call.func)) in WAITING:
-        return True
+    target = names.resolve(call.func)
+    if _is_definition(target):
+        return isinstance(target.durable, Workflow)  # a child, whose end would be awaited
+    if (name := primitive(target)) is not None:
+        return name in WAITING and not (name == "get_event" and _takes_no_time(call))
     return isinstance(call.func, ast.Attribute) and call.func.attr == "get_result" and _starts(call.func.value, names)
+
+
+def _takes_no_time(call: ast.Call) -> bool:
+    limits = [*call.args[2:3], *(keyword.value for keyword in call.keywords if keyword.arg == "timeout_seconds")]
+    return any(isinstance(limit, ast.Constant) and limit.value == 0 for limit in limits)
 
 
 def is_durable(call: ast.Call, names: Names) -> bool:

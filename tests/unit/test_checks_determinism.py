@@ -42,6 +42,9 @@ clock = timezone.now
 @step
 def charge(*args): return 1
 
+@workflow
+def child(*args): return 1
+
 class Shop:
     @staticmethod
     @step
@@ -193,9 +196,20 @@ def test_what_is_no_mistake(load: Load, body: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["sleep(5)", "recv()", "DBOS.get_event('r', 'k')", "DBOS.wait_all([])", "charge.start().get_result()",
-     "queue.enqueue(charge, 1).get_result(timeout=5)", "from durable_workflows import sleep_until\nsleep_until(order)"],
-)  # fmt: skip
+    [
+        "sleep(5)",
+        "recv()",
+        "recv(timeout_seconds=0)",
+        "child(order)",
+        "get_event('r', 'k', 5)",
+        "get_event('r', 'k', 5, 0)",
+        "DBOS.get_event('r', 'k')",
+        "DBOS.wait_all([])",
+        "charge.start().get_result()",
+        "queue.enqueue(charge, 1).get_result(timeout=5)",
+        "from durable_workflows import sleep_until\nsleep_until(order)",
+    ],
+)
 def test_waiting_in_a_step(load: Load, body: str) -> None:
     [message] = load(step_of(body))
     assert message.id == "durable_workflows.W047"
@@ -214,6 +228,9 @@ def test_waiting_in_a_step(load: Load, body: str) -> None:
         "start_workflow(charge)",
         "with atomic():\n    order.save()",
         "order.get_result()",
+        "get_event('r', 'k', 0)",
+        "DBOS.get_event('r', 'k', timeout_seconds=0)",
+        "child.start(order)",
         "charge(order)",
     ],
 )
