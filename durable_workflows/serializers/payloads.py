@@ -1,0 +1,62 @@
+"""``dumps`` and ``loads``: one value, one text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from durable_workflows.conf import config
+from durable_workflows.exceptions import NotSerializable
+from durable_workflows.serializers.decoding import Decoder, corrupted
+from durable_workflows.serializers.encoding import Encoder
+from durable_workflows.serializers.refusals import too_large
+from durable_workflows.serializers.wire import TAG, from_json, is_plain, pack, to_json, unpack
+
+_MARK = f'"{TAG}"'
+
+
+def dumps(value: Any, *, what: str) -> str:
+    """
+    ``value`` as the text that ``loads`` turns back into what it was, types included.
+
+    A Django model instance travels as a reference, and comes back as what its row is then; ``SafeString`` as ``str``.
+
+    :param value: see the package's docstring for the types.
+    :param what: what is stored, for errors: "result of step 'charge'".
+    :raises NotSerializable: if it would not come back as what it was; names the place, the type and the cure.
+    :raises PayloadTooLarge: if the text is longer than the setting ``PAYLOAD_MAX_BYTES``.
+    """
+    if value is None:
+        return "null"
+    limit = config().payload_max_bytes
+    try:
+        text = to_json(value if is_plain(value, limit) else Encoder(what, limit).encode(value))
+    except RecursionError as error:  # the depth is limited, but the caller may have used up the stack
+        raise NotSerializable(f"Cannot store the {what}: the stack of calls is too deep to go through the value.") from error
+    if len(text) > limit:  # ASCII, so these are bytes
+        raise too_large(what, str(len(text)), limit)
+    return pack(text)
+
+
+def loads(text: str, *, what: str) -> Any:
+    """
+    The value that ``dumps`` turned into ``text``. Asks the database if there are model instances in it.
+
+    :param text: what a row holds.
+    :param what: what is read, for errors: "result of step 'charge'".
+    :raises PayloadCorrupted: if it is damaged, names what is not registered here, or refers to a row that is gone.
+    """
+    if text == "null":
+        return None
+    try:
+        plain = unpack(text)
+        node = _parsed(plain, what)
+        return Decoder(what, node).decode() if _MARK in plain else node
+    except RecursionError as error:
+        raise corrupted(what, "it is nested too deeply to be one of ours.") from error
+
+
+def _parsed(plain: str, what: str) -> Any:
+    try:
+        return from_json(plain)
+    except (ValueError, TypeError) as error:
+        raise corrupted(what, f"it is not JSON ({error}).") from error
