@@ -1,0 +1,109 @@
+"""
+The only reader of Django's settings: one dict, ``DURABLE_WORKFLOWS``, every key optional, read at use.
+
+>>> from durable_workflows.conf import config
+>>> config().lease_seconds
+30.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+SETTING = "DURABLE_WORKFLOWS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The product's settings; each field is the upper-case key of the same name. Durations are in seconds."""
+
+    app_version: str = ""  # "" is claimable by any worker
+    executor_id: str = ""  # a prefix of the worker's id, to tell hosts apart; "" takes the host's name
+    threads: int = 16  # runs that one worker process executes at once
+    lease_seconds: float = 30.0  # a worker silent for longer has lost its runs
+    heartbeat_seconds: float = 5.0
+    poll_seconds: float = 1.0  # how often an idle worker looks; hints make it rare that this is waited for
+    park_seconds: float = 1.0  # a wait expected to be shorter keeps its thread; 0 switches parking off
+    payload_max_bytes: int = 8 * 1024 * 1024
+    shutdown_grace_seconds: float = 10.0  # how long a stopping worker lets steps finish before it hands back
+    long_transaction_seconds: float = 5.0  # a step's transaction open for longer is warned about, by name
+    body_writes: str = "warn"  # ORM writes in a workflow body outside steps: "allow", "warn" or "raise"
+    prepared_statements: bool = True  # for the hot statements on PostgreSQL; switch off behind an old PgBouncer
+    listen: bool = True  # LISTEN/NOTIFY on PostgreSQL; switch off behind PgBouncer in transaction mode
+    workflows_module: str = "workflows"  # autodiscovered in each installed app
+
+
+KEYS = {field.name.upper(): field.name for field in fields(Config)}
+
+
+@cache
+def config() -> Config:
+    """
+    The settings in force.
+
+    :raises ImproperlyConfigured: if ``DURABLE_WORKFLOWS`` is not a dict, or a value is out of range. Unknown keys are
+        left to the system check ``durable_workflows.E001``.
+    """
+    return build(given())
+
+
+def given() -> Mapping[str, Any]:
+    """The dict as the project wrote it."""
+    value = getattr(settings, SETTING, {})
+    if not isinstance(value, Mapping):
+        raise ImproperlyConfigured(f"{SETTING} must be a dict of settings, not {type(value).__name__}.")
+    return value
+
+
+def build(values: Mapping[str, Any]) -> Config:
+    """A checked ``Config`` out of upper-case keys; unknown ones are left out."""
+    made = Config(**{KEYS[key]: value for key, value in values.items() if key in KEYS})
+    for problem in problems(made):
+        raise ImproperlyConfigured(problem)
+    return made
+
+
+def problems(config: Config) -> list[str]:
+    """What is wrong with the values, each as a sentence that says how to mend it."""
+    found = [
+        f"{SETTING}[{name.upper()!r}] must be a positive number, not {value!r}."
+        for name in ("lease_seconds", "heartbeat_seconds", "poll_seconds", "threads", "payload_max_bytes")
+        if not isinstance(value := getattr(config, name), (int, float)) or isinstance(value, bool) or value <= 0
+    ]
+    if not found and config.heartbeat_seconds * 2 > config.lease_seconds:
+        found.append(f"{SETTING}: HEARTBEAT_SECONDS must be at most half of LEASE_SECONDS, or live workers look dead.")
+    if config.body_writes not in ("allow", "warn", "raise"):
+        found.append(f"{SETTING}['BODY_WRITES'] must be 'allow', 'warn' or 'raise', not {config.body_writes!r}.")
+    return found
+
+
+def workflows_module() -> str:
+    """Which module of each app is autodiscovered; read leniently, so that a bad setting meets the system checks."""
+    value = getattr(settings, SETTING, None)
+    found = value.get("WORKFLOWS_MODULE", "workflows") if isinstance(value, Mapping) else "workflows"
+    return found if isinstance(found, str) else "workflows"
+
+
+def uses_time_zones() -> bool:
+    """Whether the project stores aware datetimes."""
+    return bool(settings.USE_TZ)
+
+
+def debug() -> bool:
+    """Whether the project runs in DEBUG mode, where the worker reloads itself."""
+    return bool(settings.DEBUG)
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == SETTING:
+        config.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="durable_workflows.conf")

@@ -1,0 +1,41 @@
+"""
+One signal per fact. They observe: a receiver that raises is reported and never changes a run.
+
+Each is sent after the fact is committed (``step_*`` excepted, which are sent from the attempt). ``sender`` is the
+string ``"durable_workflows"``; the keyword arguments stand beside each signal.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db import transaction
+from django.dispatch import Signal
+
+SENDER = "durable_workflows"
+
+claimable = Signal()  # nothing: a run came to be claimable, so that workers look; sent at commit
+run_started = Signal()  # run_id, name, attempt
+run_suspended = Signal()  # run_id, name
+run_finished = Signal()  # run_id, name, status, error (the exception, or None)
+run_stranded = Signal()  # run_id, name, reason: waits visibly, for an operator or a deploy
+step_failed = Signal()  # run_id, step, attempt, error, retry_in (seconds or None)
+step_held_transaction = Signal()  # run_id, step, seconds
+hook_failed = Signal()  # run_id, step, error: an on_commit hook raised after the step was committed
+body_wrote = Signal()  # run_id, name, sql
+worker_started = Signal()  # worker_id, queues, threads
+worker_stopped = Signal()  # worker_id, handed_back
+worker_lost = Signal()  # worker_id, runs: another worker's runs were taken back
+housekeeping = Signal()  # what, count
+loop_failed = Signal()  # loop, error, retry_in
+
+
+def at_commit(signal: Signal, alias: str, **facts: object) -> None:
+    """Tell the receivers once the transaction that is open on this database commits; at once if there is none."""
+    transaction.on_commit(partial(send, signal, **facts), using=alias, robust=True)
+
+
+def send(signal: Signal, **facts: object) -> None:
+    """Tell the receivers; their errors stay theirs (Django logs them)."""
+    if signal.receivers:
+        signal.send_robust(SENDER, **facts)

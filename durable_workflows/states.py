@@ -1,0 +1,53 @@
+"""
+The states of a run and the one table of legal transitions.
+
+Rows, admin colours, checks and tests read this table; nobody writes a status but ``models``.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from django.db.models import TextChoices
+
+
+class RunState(TextChoices):
+    DELAYED = "DELAYED", "delayed"
+    ENQUEUED = "ENQUEUED", "enqueued"
+    RUNNING = "RUNNING", "running"
+    WAITING = "WAITING", "waiting"
+    PAUSED = "PAUSED", "paused"
+    CANCELLING = "CANCELLING", "cancelling"
+    SUCCESS = "SUCCESS", "succeeded"
+    ERROR = "ERROR", "failed"
+    CANCELLED = "CANCELLED", "cancelled"
+    MAX_RECOVERY_ATTEMPTS_EXCEEDED = "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "dead"
+
+
+S = RunState
+
+TERMINAL = frozenset({S.SUCCESS, S.ERROR, S.CANCELLED, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED})
+UNFINISHED = frozenset(S) - TERMINAL
+# A finished run with an outcome never runs again; the other two ends can be resumed.
+FINISHED = frozenset({S.SUCCESS, S.ERROR})
+
+TRANSITIONS = MappingProxyType(
+    {
+        S.DELAYED: frozenset({S.ENQUEUED, S.PAUSED, S.CANCELLED}),
+        S.ENQUEUED: frozenset({S.RUNNING, S.PAUSED, S.CANCELLED, S.DELAYED}),
+        S.RUNNING: frozenset({S.SUCCESS, S.ERROR, S.WAITING, S.ENQUEUED, S.DELAYED, S.PAUSED, S.CANCELLING, S.CANCELLED,
+                              S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
+        S.WAITING: frozenset({S.ENQUEUED, S.PAUSED, S.CANCELLING, S.CANCELLED}),
+        S.PAUSED: frozenset({S.ENQUEUED, S.CANCELLED}),
+        S.CANCELLING: frozenset({S.CANCELLED, S.RUNNING}),
+        S.CANCELLED: frozenset({S.ENQUEUED}),
+        S.MAX_RECOVERY_ATTEMPTS_EXCEEDED: frozenset({S.ENQUEUED}),
+        S.SUCCESS: frozenset(),
+        S.ERROR: frozenset({S.ENQUEUED}),
+    }
+)  # fmt: skip
+
+
+def sources_of(target: RunState) -> frozenset[RunState]:
+    """The states from which ``target`` may be reached."""
+    return frozenset(source for source, targets in TRANSITIONS.items() if target in targets)
