@@ -1,0 +1,107 @@
+"""
+Who is calling: the ContextVar that makes ``sleep()`` find the execution it belongs to.
+
+``Caller`` is the port between the primitives, which know no database, and the three places they can be called from:
+outside of any workflow (``engine.client``), in a workflow's body (``engine.execution``) and in a step's body
+(``engine.instep``).
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from durable_workflows.definitions import Step, Workflow
+    from durable_workflows.options import StartOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Current:
+    """What ``current()`` tells of the running workflow, and of the step when called inside one."""
+
+    workflow_id: str
+    step_id: int | None
+    attempt: int
+    max_attempts: int
+    idempotency_key: str
+    deadline: datetime | None
+    queue: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    user: str | None = None
+    parent_id: str | None = None
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records carry the run's id."""
+        logger = logging.getLogger("durable_workflows.run")
+        return logging.LoggerAdapter(logger, {"workflow_id": self.workflow_id, "step_id": self.step_id})
+
+
+class Caller(ABC):
+    """The verbs of the public door, as one place of call carries them out."""
+
+    @abstractmethod
+    def current(self) -> Current | None: ...
+
+    @abstractmethod
+    def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    @abstractmethod
+    def call_step(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    @abstractmethod
+    def start(self, target: Workflow | Step | str, call: tuple[Sequence[Any], Mapping[str, Any]], options: StartOptions) -> str:
+        """Insert a run and return its id."""
+
+    @abstractmethod
+    def result(self, workflow_id: str, timeout: float | None) -> Any: ...
+
+    @abstractmethod
+    def wait_first(self, workflow_ids: Sequence[str], timeout: float | None) -> str: ...
+
+    @abstractmethod
+    def send(self, workflow_id: str, message: Any, topic: str | None, key: str | None) -> None: ...
+
+    @abstractmethod
+    def recv(self, topic: str | None, timeout: float | None, default: Any) -> Any: ...
+
+    @abstractmethod
+    def set_event(self, key: str, value: Any) -> None: ...
+
+    @abstractmethod
+    def get_event(self, workflow_id: str, key: str, timeout: float | None, default: Any) -> Any: ...
+
+    @abstractmethod
+    def sleep(self, seconds: float) -> None: ...
+
+    @abstractmethod
+    def sleep_until(self, moment: datetime) -> None: ...
+
+    @abstractmethod
+    def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
+        """Carry out an operator's verb ("cancel", "resume"), recorded when called in a workflow."""
+
+
+_caller: ContextVar[Caller | None] = ContextVar("durable_workflows_caller", default=None)
+
+
+def caller() -> Caller | None:
+    """The execution or step whose body is calling; None outside of any workflow."""
+    return _caller.get()
+
+
+@contextmanager
+def calling(caller: Caller | None) -> Iterator[None]:
+    """Make ``caller`` the one that durable calls in this block find."""
+    token = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)

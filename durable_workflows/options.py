@@ -1,0 +1,172 @@
+"""How a run is to be started: a value, and the ``with`` blocks that set it for the calls inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Final
+
+from durable_workflows.exceptions import InvalidUse
+
+ID_MAX_LENGTH = 255
+
+
+class _Inherit:
+    def __repr__(self) -> str:
+        return "INHERIT"
+
+
+INHERIT: Final = _Inherit()  # no timeout named: the definition's, or the parent's deadline, holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartOptions:
+    """
+    What a start was asked for beyond its arguments.
+
+    :param timeout: seconds from start (or from claim, when queued) until the run is cancelled; None detaches it from
+        its parent's deadline.
+    """
+
+    workflow_id: str | None = None
+    queue: str | None = None
+    timeout: float | _Inherit | None = INHERIT
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    user: str | None = None
+
+
+class _IdBox:
+    """An id for the first start in a block, and for no other."""
+
+    def __init__(self, workflow_id: str) -> None:
+        self.left: str | None = workflow_id
+
+    def take(self) -> str | None:
+        taken, self.left = self.left, None
+        return taken
+
+
+_box: ContextVar[_IdBox | None] = ContextVar("durable_workflows_id", default=None)
+_ambient: ContextVar[StartOptions] = ContextVar("durable_workflows_options", default=StartOptions())
+
+
+def taken(queue: str | None = None) -> StartOptions:
+    """The options in force for a start made here and now; uses up a ``SetWorkflowID``."""
+    box = _box.get()
+    return replace(_ambient.get(), workflow_id=box.take() if box else None, queue=queue)
+
+
+def valid_id(workflow_id: str) -> str:
+    """
+    ``workflow_id`` itself, when it can be one.
+
+    :raises InvalidUse: if it is empty, blank, too long, or holds a NUL, which PostgreSQL cannot store.
+    """
+    if not isinstance(workflow_id, str):
+        raise InvalidUse(f"A workflow id is a str, not {type(workflow_id).__name__}.")
+    if not workflow_id.strip():
+        raise InvalidUse("A workflow id must not be empty or blank.")
+    if len(workflow_id) > ID_MAX_LENGTH:
+        raise InvalidUse(f"A workflow id has at most {ID_MAX_LENGTH} characters; this one has {len(workflow_id)}.")
+    if "\0" in workflow_id:
+        raise InvalidUse("A workflow id must not contain a NUL character.")
+    return workflow_id
+
+
+class _Block:
+    """A ``with`` block that sets a context variable; usable once at a time."""
+
+    _token: Token[Any] | None = None
+
+    def __enter__(self) -> None:
+        self._token = self._enter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._token is not None:
+            self._token.var.reset(self._token)
+            self._token = None
+
+    def _enter(self) -> Token[Any]:
+        raise TypeError("A block says what it sets.")
+
+
+class SetWorkflowID(_Block):
+    """
+    Give the first workflow started or called inside the block this id.
+
+    :param workflow_id: 1 to 255 characters; case and spaces count.
+    :raises InvalidUse: if the id is empty, blank or too long.
+    """
+
+    def __init__(self, workflow_id: str) -> None:
+        self.workflow_id = valid_id(workflow_id)
+
+    def _enter(self) -> Token[Any]:
+        return _box.set(_IdBox(self.workflow_id))
+
+
+class SetWorkflowTimeout(_Block):
+    """
+    Cancel the workflows started inside the block when they take longer.
+
+    :param seconds: from the start, or from the claim when queued; None detaches a child from its parent's deadline.
+    :raises InvalidUse: if not positive.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = valid_timeout(seconds)
+
+    def _enter(self) -> Token[Any]:
+        return _ambient.set(replace(_ambient.get(), timeout=self.seconds))
+
+
+def valid_timeout(seconds: float | None) -> float | None:
+    """``seconds`` itself, when it can be a timeout; None means none. Raises ``InvalidUse``."""
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < 1e10):
+        raise InvalidUse(f"A timeout is a positive number of seconds or None, not {seconds!r}.")
+    return seconds
+
+
+class SetWorkflowAttributes(_Block):
+    """
+    Attach these attributes to the workflows started inside the block, for searching; not inherited by children.
+
+    :param attributes: a dict of JSON values with str keys; nested blocks add to outer ones.
+    """
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        if not isinstance(attributes, Mapping) or not all(isinstance(key, str) for key in attributes):
+            raise InvalidUse("Workflow attributes are a dict with str keys.")
+        self.attributes = dict(attributes)
+
+    def _enter(self) -> Token[Any]:
+        ambient = _ambient.get()
+        return _ambient.set(replace(ambient, attributes={**ambient.attributes, **self.attributes}))
+
+
+class SetWorkflowUser(_Block):
+    """
+    Note on whose behalf the workflows started inside the block run.
+
+    :param user: a username, or any object whose ``get_username()`` gives it, such as ``request.user``.
+    """
+
+    def __init__(self, user: Any) -> None:
+        self.user = str(user.get_username()) if hasattr(user, "get_username") else str(user)
+
+    def _enter(self) -> Token[Any]:
+        return _ambient.set(replace(_ambient.get(), user=self.user))
+
+
+@contextmanager
+def none_set() -> Iterator[None]:
+    """A workflow's body begins with none of its starter's blocks in force."""
+    box, ambient = _box.set(None), _ambient.set(StartOptions())
+    try:
+        yield
+    finally:
+        _box.reset(box)
+        _ambient.reset(ambient)
