@@ -1,0 +1,172 @@
+"""What a workflow says to the engine, and the world to a workflow; each is one call through the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from durable_workflows import context, options, runtime
+from durable_workflows.context import Current
+from durable_workflows.exceptions import InvalidUse, WorkflowNotFound
+from durable_workflows.handles import WorkflowHandle
+from durable_workflows.queues import options_target
+from durable_workflows.status import WorkflowStatus
+
+R = TypeVar("R")
+
+
+def start_workflow(target: Callable[..., R] | str, *args: Any, **kwargs: Any) -> WorkflowHandle[R]:
+    """
+    Insert a run in the caller's transaction and return its handle; a worker executes it.
+
+    :param target: a function decorated with ``@workflow`` or ``@step``, or the name of one; an unknown name waits visibly.
+    :raises NotSerializable: if an argument cannot be stored.
+    :raises WorkflowConflict: if ``SetWorkflowID`` names a run of another workflow.
+    """
+    return WorkflowHandle(runtime.here().start(options_target(target), (args, kwargs), options.taken()))
+
+
+def sleep(seconds: float) -> None:
+    """
+    Pause the workflow durably: it wakes at the same moment whatever happens meanwhile, and holds no thread.
+
+    :param seconds: how long, at least 0; days and months are fine.
+    :raises NotInWorkflow: outside a workflow, or in a step.
+    :raises InvalidUse: if negative or not a number.
+    """
+    runtime.here().sleep(seconds)
+
+
+def sleep_until(moment: datetime) -> None:
+    """
+    Pause the workflow durably until a moment; at once if it has passed.
+
+    :param moment: an aware datetime.
+    :raises InvalidUse: if the datetime is naive.
+    """
+    runtime.here().sleep_until(moment)
+
+
+def send(workflow_id: str, message: Any, topic: str | None = None, idempotency_key: str | None = None) -> None:
+    """
+    Leave a message for a run, in the caller's transaction, and wake it if it waits for one.
+
+    :param workflow_id: the run to receive it.
+    :param message: any value that can be stored.
+    :param topic: which ``recv`` gets it; None is a topic of its own.
+    :param idempotency_key: a second send to the run with the same key does nothing.
+    :raises WorkflowNotFound: if there is no such run.
+    :raises NotSerializable: if the message cannot be stored.
+    """
+    runtime.here().send(workflow_id, message, topic, idempotency_key)
+
+
+def recv(topic: str | None = None, timeout_seconds: float | None = None, default: Any = None) -> Any:
+    """
+    The oldest message sent to this run under the topic, waited for without a thread.
+
+    :param timeout_seconds: None waits for ever, 0 only looks.
+    :param default: what is returned when no message came in time.
+    :raises NotInWorkflow: outside a workflow, or in a step.
+    """
+    return runtime.here().recv(topic, timeout_seconds, default)
+
+
+def set_event(key: str, value: Any) -> None:
+    """
+    Publish a value of this run under a key; the latest wins.
+
+    :raises NotInWorkflow: outside a workflow.
+    :raises NotSerializable: if the value cannot be stored.
+    """
+    runtime.here().set_event(key, value)
+
+
+def get_event(workflow_id: str, key: str, timeout_seconds: float | None = 60, default: Any = None) -> Any:
+    """
+    The latest value a run published under a key, waited for; the run need not exist yet.
+
+    :param timeout_seconds: None waits for ever, 0 only looks.
+    :param default: what is returned when none came in time.
+    """
+    return runtime.here().get_event(workflow_id, key, timeout_seconds, default)
+
+
+def get_result(workflow_id: str, timeout: float | None = None) -> Any:
+    """What a run returned; see ``WorkflowHandle.get_result``."""
+    return runtime.here().result(workflow_id, timeout)
+
+
+def wait_first(handles: Sequence[WorkflowHandle[R]], timeout: float | None = None) -> WorkflowHandle[R]:
+    """
+    The first of the handles whose run ended, well or not; in a workflow a recorded step.
+
+    :param timeout: seconds to wait at most.
+    :raises TimeoutError: if none ended in time.
+    :raises InvalidUse: for an empty list.
+    """
+    if not handles:
+        raise InvalidUse("wait_first() needs at least one handle.")
+    return WorkflowHandle(runtime.here().wait_first([handle.workflow_id for handle in handles], timeout))
+
+
+def wait_all(handles: Sequence[WorkflowHandle[R]]) -> list[R]:
+    """The results of all handles in their order, each waited for; raises the first failure in that order."""
+    return [handle.get_result() for handle in handles]
+
+
+def retrieve_workflow(workflow_id: str, existing: bool = True) -> WorkflowHandle[Any]:
+    """
+    The handle of a run.
+
+    :param existing: whether to check that there is one.
+    :raises WorkflowNotFound: if there is none.
+    """
+    if existing:
+        runtime.engine().row(workflow_id)
+    return WorkflowHandle(workflow_id)
+
+
+def get_workflow_status(workflow_id: str) -> WorkflowStatus | None:
+    """The run as it stands; None if no run has this id."""
+    try:
+        return cast(WorkflowStatus, runtime.engine().status(workflow_id))
+    except WorkflowNotFound:
+        return None
+
+
+def cancel_workflow(workflow_id: str, cancel_children: bool = False) -> None:
+    """
+    Stop a run at its next durable call; its outcome is refused. A finished run is left as it is.
+
+    :param cancel_children: also its unfinished children, and theirs.
+    :raises WorkflowNotFound: if there is no such run.
+    """
+    runtime.here().manage("cancel", [workflow_id], {"children": cancel_children})
+
+
+def cancel_workflows(workflow_ids: Sequence[str], cancel_children: bool = False) -> None:
+    """``cancel_workflow`` for several runs: all, or none if one does not exist."""
+    runtime.here().manage("cancel", list(workflow_ids), {"children": cancel_children})
+
+
+def resume_workflow(workflow_id: str) -> WorkflowHandle[Any]:
+    """
+    Let any unfinished, cancelled or dead run go on now, its deadline and its count of recoveries cleared.
+
+    :raises WorkflowNotFound: if there is no such run.
+    """
+    return resume_workflows([workflow_id])[0]
+
+
+def resume_workflows(workflow_ids: Sequence[str]) -> list[WorkflowHandle[Any]]:
+    """``resume_workflow`` for several runs: all, or none if one does not exist."""
+    runtime.here().manage("resume", list(workflow_ids), {})
+    return [WorkflowHandle(workflow_id) for workflow_id in workflow_ids]
+
+
+def current() -> Current | None:
+    """The running workflow and step, or None outside."""
+    caller = context.caller()
+    return caller.current() if caller else None
