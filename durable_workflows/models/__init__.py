@@ -1,0 +1,28 @@
+"""The rows, and the only statements that write them."""
+
+from __future__ import annotations
+
+from durable_workflows.models.events import Event
+from durable_workflows.models.messages import Message
+from durable_workflows.models.queues import QueueState
+from durable_workflows.models.runs import Stranded, WorkflowRun
+from durable_workflows.models.schedules import Schedule
+from durable_workflows.models.steps import Kind, StepAttempt, StepRun
+from durable_workflows.models.streams import StreamEntry
+from durable_workflows.models.waits import Wait
+from durable_workflows.models.workers import Worker
+
+__all__ = [
+    "Event",
+    "Kind",
+    "Message",
+    "QueueState",
+    "Schedule",
+    "StepAttempt",
+    "StepRun",
+    "Stranded",
+    "StreamEntry",
+    "Wait",
+    "Worker",
+    "WorkflowRun",
+]

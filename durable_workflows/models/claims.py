@@ -1,0 +1,215 @@
+"""
+Claiming: a worker takes a batch of runs with one lease token.
+
+The statement's conditions are literals, word for word those of the index ``durable_run_claim``: the planner can use a
+partial index only for a query that implies its condition, which a parameter never does. What is leased and what has
+expired are different queries on different indexes; ``OR lease < now()`` in a claim would read every running row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from durable_workflows.models import dialects
+from durable_workflows.models.runs import WorkflowRun
+from durable_workflows.models.transactions import turn, write_transaction
+
+RUNS = WorkflowRun._meta.db_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to execute a run, and what an attempt needs to know of it. ``token`` is the fence of its writes."""
+
+    id: str
+    name: str
+    inputs: str | None
+    queue: str
+    attempt: int
+    generation: int
+    deadline: datetime | None
+    parent_id: str | None
+    user: str | None
+    forked_from: str | None
+    fan_in: int
+    recovery_attempts: int
+    token: str
+    worker_id: str
+
+    @property
+    def has_history(self) -> bool:
+        """Whether anything may be recorded: not on a first attempt, unless it is a fork's."""
+        return self.attempt > 1 or self.forked_from is not None
+
+
+_READ = [
+    "id",
+    "name",
+    "inputs",
+    "queue",
+    "attempt",
+    "generation",
+    "deadline",
+    "parent_id",
+    "user",
+    "forked_from_id",
+    "fan_in",
+    "recovery_attempts",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimer:
+    """What a worker is able to run."""
+
+    worker_id: str
+    names: tuple[str, ...]
+    app_version: str = ""
+
+
+def claim(
+    connection: BaseDatabaseWrapper, claimer: Claimer, queue: str, *, limit: int, token: str, suspects: bool = False
+) -> list[Claim]:
+    """
+    Take up to ``limit`` runs of a queue, what was begun first, then by priority, then oldest first.
+
+    :param suspects: take those instead that may have killed their worker, to be run alone.
+    """
+    if not claimer.names or limit < 1:
+        return []
+    where, params = _claimable(connection, claimer, queue, limit, suspects)
+    if connection.vendor == "mysql":
+        return _claim_in_two(connection, claimer, token, (where, params))
+    picked = f"SELECT id FROM {RUNS} WHERE {where}{dialects.skip_locked(connection)}"
+    changes, change_params = _changes(connection, claimer, token)
+    columns = ", ".join(_quoted(connection))
+    if connection.vendor == "postgresql":
+        # MATERIALIZED: a join may otherwise run the subquery again for each row, and claim more than the limit.
+        sql = (
+            f"WITH picked AS MATERIALIZED ({picked}) UPDATE {RUNS} SET {changes} FROM picked"
+            f" WHERE {RUNS}.id = picked.id RETURNING {', '.join(f'{RUNS}.{column}' for column in _quoted(connection))}"
+        )
+        all_params = [*params, *change_params]
+    else:
+        sql = f"UPDATE {RUNS} SET {changes} WHERE id IN ({picked}) RETURNING {columns}"
+        all_params = [*change_params, *params]
+    with turn(connection):
+        rows = dialects.run(connection, sql, all_params).fetchall()
+    return [_read(connection, row, claimer, token) for row in rows]
+
+
+def _claim_in_two(
+    connection: BaseDatabaseWrapper, claimer: Claimer, token: str, condition: tuple[str, list[Any]]
+) -> list[Claim]:
+    """The portable form, for vendors without ``UPDATE ... RETURNING``: lock, change, read."""
+    where, params = condition
+    with write_transaction(connection):
+        sql = f"SELECT id FROM {RUNS} WHERE {where}{dialects.skip_locked(connection)}"
+        ids = [row[0] for row in dialects.run(connection, sql, params).fetchall()]
+        if not ids:
+            return []
+        marks = ", ".join(["%s"] * len(ids))
+        changes, change_params = _changes(connection, claimer, token)
+        dialects.run(connection, f"UPDATE {RUNS} SET {changes} WHERE id IN ({marks})", [*change_params, *ids])
+        columns = ", ".join(_quoted(connection))
+        rows = dialects.run(connection, f"SELECT {columns} FROM {RUNS} WHERE id IN ({marks})", ids).fetchall()
+    return [_read(connection, row, claimer, token) for row in rows]
+
+
+def _claimable(
+    connection: BaseDatabaseWrapper, claimer: Claimer, queue: str, limit: int, suspects: bool
+) -> tuple[str, list[Any]]:
+    names, name_params = one_of(connection, "name", claimer.names)
+    sql = (
+        f"status = 'ENQUEUED' AND stranded = '' AND {'suspect' if suspects else 'NOT suspect'} AND queue = %s AND {names}"
+        " AND (app_version = '' OR app_version = %s) ORDER BY turn, priority, created_at LIMIT %s"
+    )
+    return sql, [queue, *name_params, claimer.app_version, limit]
+
+
+def one_of(connection: BaseDatabaseWrapper, column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
+    """``column IN (values)``, on PostgreSQL as one array, so that the statement's text does not vary with their number."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", [list(values)]
+    return f"{column} IN ({', '.join(['%s'] * len(values))})", list(values)
+
+
+def _changes(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) -> tuple[str, list[Any]]:
+    now, params = dialects.moment(connection)
+    sql = (
+        "status = 'RUNNING', worker_id = %s, lease_token = %s, attempt = attempt + 1, turn = 0, due_at = NULL,"
+        f" claimed_at = {now}, updated_at = {now}, started_at = COALESCE(started_at, {now}),"
+        " recovery_attempts = CASE WHEN recovery_attempts = 0 THEN 1 ELSE recovery_attempts END,"
+        f" deadline = COALESCE(deadline, {_deadline(connection)})"
+    )
+    return sql, [claimer.worker_id, token, *params * 3, *_deadline_params(connection)]
+
+
+def _deadline(connection: BaseDatabaseWrapper) -> str:
+    if connection.vendor == "postgresql":
+        return "clock_timestamp() + timeout_seconds * interval '1 second'"
+    if connection.vendor == "mysql":
+        return "UTC_TIMESTAMP(6) + INTERVAL (timeout_seconds * 1000000) MICROSECOND"
+    return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s, timeout_seconds || ' seconds')"
+
+
+def _deadline_params(connection: BaseDatabaseWrapper) -> Sequence[Any]:
+    return dialects.moment(connection)[1] if connection.vendor == "sqlite" else ()
+
+
+def _quoted(connection: BaseDatabaseWrapper) -> list[str]:
+    return [connection.ops.quote_name(column) for column in _READ]
+
+
+def _read(connection: BaseDatabaseWrapper, row: Sequence[Any], claimer: Claimer, token: str) -> Claim:
+    (id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries) = row
+    return Claim(
+        id=id, name=name, inputs=inputs, queue=queue, attempt=attempt, generation=generation,
+        deadline=dialects.read_datetime(connection, deadline), parent_id=parent, user=user, forked_from=forked_from,
+        fan_in=fan_in, recovery_attempts=recoveries, token=token, worker_id=claimer.worker_id,
+    )  # fmt: skip
+
+
+def claimed_with(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) -> list[Claim]:
+    """What a claim whose reply was lost has taken after all."""
+    columns = ", ".join(_quoted(connection))
+    sql = f"SELECT {columns} FROM {RUNS} WHERE worker_id = %s AND status = 'RUNNING' AND lease_token = %s"
+    rows = dialects.run(connection, sql, [claimer.worker_id, token]).fetchall()
+    return [_read(connection, row, claimer, token) for row in rows]
+
+
+def hand_back(connection: BaseDatabaseWrapper, claims: Sequence[Claim]) -> int:
+    """Give runs back uncharged, to be claimed at once by anyone; those already lost or settled are left as they are."""
+    given = 0
+    now, now_params = dialects.moment(connection)
+    for claim in claims:
+        sql = (
+            f"UPDATE {RUNS} SET status = 'ENQUEUED', worker_id = NULL, lease_token = NULL, updated_at = {now}"
+            " WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
+        )
+        with turn(connection):
+            given += dialects.run(connection, sql, [*now_params, claim.id, claim.token]).rowcount
+    return given
+
+
+def busy_queues(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> list[str]:
+    """Which of the queues have something to claim: one look into the index for each, in one query."""
+    probe = (
+        f"SELECT %s WHERE EXISTS (SELECT 1 FROM {RUNS} WHERE status = 'ENQUEUED' AND stranded = '' AND NOT suspect"
+        " AND queue = %s)"
+    )
+    if connection.vendor == "postgresql":
+        sql, params = (
+            probe.replace("SELECT %s WHERE", "SELECT q FROM unnest(%s::text[]) q WHERE").replace("queue = %s", "queue = q"),
+            [list(queues)],
+        )
+    else:
+        source = " FROM DUAL" if connection.vendor == "mysql" else ""
+        sql = " UNION ALL ".join([probe.replace(" WHERE EXISTS", f"{source} WHERE EXISTS")] * len(queues))
+        params = [name for queue in queues for name in (queue, queue)]
+    return [row[0] for row in dialects.run(connection, sql, params).fetchall()] if queues else []

@@ -1,0 +1,115 @@
+"""
+What differs between the vendors, in one place: their clock, their locks, their errors.
+
+Due times, leases and windows are judged by the database's clock on both sides of a comparison. On SQLite that is the
+clock of this process, since its file has none. MySQL's is ``UTC_TIMESTAMP``, because Django sets no session time zone
+there. PostgreSQL's is ``clock_timestamp()``: ``now()`` stands still in a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DateTimeField
+from django.db.models.expressions import Func
+from django.utils.dateparse import parse_datetime
+
+from durable_workflows import clock
+from durable_workflows.conf import config
+from durable_workflows.models.runs import WorkflowRun
+
+try:
+    import psycopg
+except ImportError:  # the driver of one vendor among three
+    psycopg = None  # type: ignore[assignment]  # told apart by the vendor before it is used
+
+Params = Sequence[Any]
+
+
+class DatabaseNow(Func):
+    """The database's present, ``seconds`` from now, as an ORM expression."""
+
+    template = "%(expressions)s"
+    output_field = DateTimeField()
+
+    def __init__(self, seconds: float = 0.0, **extra: Any) -> None:
+        super().__init__(**extra)
+        self.seconds = seconds
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> tuple[str, Any]:
+        return moment(connection, self.seconds)
+
+
+def alias() -> str:
+    """The database on which runs live."""
+    return router.db_for_write(WorkflowRun) or DEFAULT_DB_ALIAS
+
+
+def connection() -> BaseDatabaseWrapper:
+    """This thread's connection to the database on which runs live."""
+    return connections[alias()]
+
+
+def moment(connection: BaseDatabaseWrapper, seconds: float = 0.0) -> tuple[str, Params]:
+    """SQL and parameters of the database's present, ``seconds`` later."""
+    if connection.vendor == "postgresql":
+        return ("clock_timestamp()", ()) if not seconds else (f"{PG_NOW} + %s::float8 * interval '1 second'", (seconds,))
+    if connection.vendor == "mysql":
+        if not seconds:
+            return "UTC_TIMESTAMP(6)", ()
+        return "UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND", (round(seconds * 1_000_000),)
+    return "%s", (connection.ops.adapt_datetimefield_value(clock.real_now() + timedelta(seconds=seconds)),)
+
+
+PG_NOW = "clock_timestamp()"
+
+
+def read_datetime(connection: BaseDatabaseWrapper, value: Any) -> datetime | None:
+    """A moment as a raw cursor of any vendor gives it, aware and in UTC."""
+    if isinstance(value, str):
+        value = parse_datetime(value)
+    if value is None:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def write_datetime(connection: BaseDatabaseWrapper, value: datetime | None) -> Any:
+    """An aware moment as a raw cursor's parameter."""
+    return None if value is None else connection.ops.adapt_datetimefield_value(value.astimezone(UTC))
+
+
+def placeholder(connection: BaseDatabaseWrapper, kind: str) -> str:
+    """A parameter in a SELECT list, where PostgreSQL wants to be told its type."""
+    return f"%s::{kind}" if connection.vendor == "postgresql" else "%s"
+
+
+def skip_locked(connection: BaseDatabaseWrapper) -> str:
+    """The clause that leaves rows alone which another session holds; SQLite has one writer and needs none."""
+    return " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+
+
+def run(connection: BaseDatabaseWrapper, sql: str, params: Params = ()) -> Any:
+    """
+    Execute one of the few hot statements and return its cursor.
+
+    On PostgreSQL it is a prepared one, which Django's own cursors never use: planning costs more than running there.
+    """
+    if connection.vendor != "postgresql" or not config().prepared_statements:
+        cursor = connection.cursor()
+        cursor.execute(sql, list(params))
+        return cursor
+    return _prepared(connection, sql, params)
+
+
+def _prepared(connection: BaseDatabaseWrapper, sql: str, params: Params) -> Any:
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        cursor = psycopg.Cursor(connection.connection)
+        cursor.execute(sql, params, prepare=True)  # type: ignore[arg-type]  # our own constant texts, never a user's
+    return cursor

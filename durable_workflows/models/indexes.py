@@ -1,0 +1,57 @@
+"""
+An index that holds only the rows its query needs, where the vendor can.
+
+A planner uses a partial index only for a query that implies its condition, and SQLite never looks into a parameter to
+find out. So a condition is written once, as a function of how values are wrapped: plain for the index, ``Literal`` for
+the queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+
+class Literal(models.Value):
+    """A constant of ours that stands in the SQL's text itself."""
+
+    def __init__(self, value: str) -> None:
+        if not value.replace("_", "").isalnum() and value:
+            raise ValueError(f"{value!r} is not one of our own constants.")
+        super().__init__(str(value), output_field=models.CharField())
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return f"'{self.value}'", ()
+
+
+class PartialIndex(models.Index):
+    """
+    Partial on PostgreSQL and SQLite; on MySQL and MariaDB, which have no such thing, led by the columns of the condition.
+
+    Django's own ``Index(condition=...)`` is left out there altogether, and warns.
+
+    :param where: which rows the index holds.
+    :param lead: the columns that stand first where the condition cannot be kept.
+    """
+
+    def __init__(self, *, where: models.Q, lead: Sequence[str] = (), fields: Sequence[str], name: str) -> None:
+        super().__init__(fields=fields, name=name)
+        self.where = where
+        self.lead = tuple(lead)
+
+    def deconstruct(self) -> Any:
+        path, args, kwargs = super().deconstruct()
+        return path, args, {**kwargs, "where": self.where, "lead": self.lead}
+
+    def create_sql(
+        self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor, using: str = "", **kwargs: Any
+    ) -> Any:
+        return self._as_vendor_can(schema_editor).create_sql(model, schema_editor, using, **kwargs)
+
+    def _as_vendor_can(self, schema_editor: BaseDatabaseSchemaEditor) -> models.Index:
+        if schema_editor.connection.features.supports_partial_indexes:
+            return models.Index(fields=self.fields, name=self.name, condition=self.where)
+        return models.Index(fields=[*self.lead, *self.fields], name=self.name)

@@ -1,0 +1,105 @@
+"""
+The end of a run: one compare-and-set on its status and lease token.
+
+Most runs are awaited by nobody, and end by one autocommit UPDATE that says so (``NOT awaited``). A waiter sets
+``awaited`` under the row's lock, so a run that somebody waits for takes the longer way: in one transaction it ends and
+wakes its waiters. The lease token stays on the ended row, as evidence for the attempt whose COMMIT reply was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from durable_workflows.models import dialects
+from durable_workflows.models.runs import WorkflowRun
+from durable_workflows.models.steps import Kind
+from durable_workflows.models.transactions import in_write_transaction, write_transaction
+from durable_workflows.models.waking import wake
+from durable_workflows.states import RunState
+
+RUNS = WorkflowRun._meta.db_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A run's outcome on its way to its row."""
+
+    run_id: str
+    token: str
+    output: str | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> RunState:
+        return RunState.SUCCESS if self.error is None else RunState.ERROR
+
+
+def end(connection: BaseDatabaseWrapper, ending: Ending) -> bool:
+    """
+    End a run; false if it is no longer this attempt's.
+
+    Repeating it after a lost reply is safe, and answers true.
+    """
+    if _update(connection, ending, "AND NOT awaited"):
+        return True
+    return in_write_transaction(end_inside, ending)
+
+
+def end_inside(connection: BaseDatabaseWrapper, ending: Ending) -> bool:
+    """The same in the open transaction, waiters or not."""
+    if not _update(connection, ending):
+        return _ended_before(connection, ending)
+    wake(connection, Kind.RESULT, [ending.run_id])
+    return True
+
+
+def _ended_before(connection: BaseDatabaseWrapper, ending: Ending) -> bool:
+    mine = WorkflowRun.objects.using(connection.alias).filter(pk=ending.run_id, lease_token=ending.token)
+    return mine.filter(status=ending.status).exists()
+
+
+def _update(connection: BaseDatabaseWrapper, ending: Ending, condition: str = "") -> int:
+    now, params = dialects.moment(connection)
+    sql = (
+        f"UPDATE {RUNS} SET status = %s, output = %s, error = %s, completed_at = {now}, updated_at = {now},"
+        " deduplication_lock = NULL, due_at = NULL"
+        f" WHERE id = %s AND status = 'RUNNING' AND lease_token = %s {condition}"
+    )
+    values = [ending.status.value, ending.output, ending.error, *params, *params, ending.run_id, ending.token]
+    return int(dialects.run(connection, sql, values).rowcount)
+
+
+def end_group(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> list[bool]:
+    """
+    End several runs with one commit; true for each that has ended.
+
+    Those that are awaited, lost or locked by another session are left: the caller ends them singly.
+    """
+    if connection.vendor == "postgresql":
+        return _end_group_at_once(connection, endings)
+    with write_transaction(connection):
+        return [bool(_update(connection, ending, "AND NOT awaited")) for ending in endings]
+
+
+def _end_group_at_once(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> list[bool]:
+    columns = list(zip(*[(e.run_id, e.token, e.status.value, e.output, e.error) for e in endings], strict=True))
+    ended = {row[0] for row in dialects.run(connection, _GROUP, [list(column) for column in columns]).fetchall()}
+    return [ending.run_id in ended for ending in endings]
+
+
+_GROUP = f"""
+WITH mine AS MATERIALIZED (
+    SELECT r.id, v.status, v.output, v.error
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS v(id, token, status, output, error)
+    JOIN {RUNS} r ON r.id = v.id
+    WHERE r.status = 'RUNNING' AND r.lease_token = v.token AND NOT r.awaited
+    FOR UPDATE OF r SKIP LOCKED
+)
+UPDATE {RUNS} SET status = mine.status, output = mine.output, error = mine.error, completed_at = clock_timestamp(),
+    updated_at = clock_timestamp(), deduplication_lock = NULL, due_at = NULL
+FROM mine WHERE {RUNS}.id = mine.id
+RETURNING {RUNS}.id
+"""

@@ -1,0 +1,113 @@
+"""What an attempt, a waiter and a handle read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from durable_workflows import clock
+from durable_workflows.exceptions import WorkflowNotFound
+from durable_workflows.models import dialects
+from durable_workflows.models.claims import Claim
+from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.runs import WorkflowRun
+from durable_workflows.models.steps import StepAttempt, StepRun
+from durable_workflows.models.waits import Wait
+from durable_workflows.states import TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A position of a history."""
+
+    name: str
+    kind: str
+    output: str | None
+    error: str | None
+    child_id: str | None
+
+
+def history(connection: BaseDatabaseWrapper, claim: Claim) -> dict[tuple[str, int], Recorded]:
+    """All that is recorded of a run, in one query."""
+    rows = StepRun.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
+    columns = ("branch", "position", "name", "kind", "output", "error", "child_id")
+    return {(branch, position): Recorded(*rest) for branch, position, *rest in rows.values_list(*columns).iterator(2000)}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A wait that was begun before: how many seconds are left of it, by the database's clock."""
+
+    kind: str
+    left: float | None
+
+
+def waits(connection: BaseDatabaseWrapper, claim: Claim) -> dict[tuple[str, int], Waiting]:
+    """What a run has begun to wait for and not yet recorded."""
+    rows = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
+    found = rows.annotate(now=DatabaseNow()).values_list("branch", "position", "kind", "due_at", "now")
+    return {
+        (branch, position): Waiting(kind, None if due is None else (due - now).total_seconds())
+        for branch, position, kind, due, now in found
+    }
+
+
+def failures(connection: BaseDatabaseWrapper, claim: Claim, branch: str, position: int) -> list[StepAttempt]:
+    """The failed attempts of a step, oldest first."""
+    rows = StepAttempt.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
+    return list(rows.filter(branch=branch, position=position).order_by("attempt"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run stands, for whoever awaits it."""
+
+    status: str
+    output: str | None
+    error: str | None
+
+    @property
+    def final(self) -> bool:
+        return self.status in TERMINAL
+
+
+def outcomes(connection: BaseDatabaseWrapper, run_ids: Sequence[str]) -> dict[str, Outcome]:
+    """How these runs stand; unknown ones are left out."""
+    rows = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids)
+    return {pk: Outcome(*rest) for pk, *rest in rows.values_list("pk", "status", "output", "error")}
+
+
+def owner(connection: BaseDatabaseWrapper, run_id: str) -> tuple[str, str | None] | None:
+    """Status and lease token of a run, for an attempt that was refused at the fence."""
+    return WorkflowRun.objects.using(connection.alias).filter(pk=run_id).values_list("status", "lease_token").first()
+
+
+def attributes(connection: BaseDatabaseWrapper, run_id: str) -> dict[str, Any]:
+    """The attributes that a run was started with."""
+    stored = WorkflowRun.objects.using(connection.alias).filter(pk=run_id).values_list("attributes", flat=True).first()
+    return dict(stored or {})
+
+
+def row(run_id: str) -> WorkflowRun:
+    """
+    A run's row.
+
+    :raises WorkflowNotFound: if there is none.
+    """
+    found = WorkflowRun.objects.using(dialects.connection().alias).filter(pk=run_id).first()
+    if found is None:
+        raise WorkflowNotFound(run_id)
+    return found
+
+
+def database_now(connection: BaseDatabaseWrapper) -> datetime:
+    """The present by the clock that judges leases and due times."""
+    sql, params = dialects.moment(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {sql}", list(params))
+        (value,) = cursor.fetchone()
+    return dialects.read_datetime(connection, value) or clock.real_now()

@@ -1,0 +1,222 @@
+"""The row of a run, and the questions one can ask of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from durable_workflows.models.fields import ExactCharField
+from durable_workflows.models.indexes import Literal, PartialIndex
+from durable_workflows.states import TERMINAL, UNFINISHED, RunState
+
+S = RunState
+Wrap = Callable[[str], Any]
+
+
+def claimable(value: Wrap) -> Q:
+    """What a worker may take."""
+    return Q(status=value(S.ENQUEUED), stranded=value(""), suspect=False)
+
+
+def unclaimable(value: Wrap) -> Q:
+    """Enqueued, and yet not to be taken with the others."""
+    return Q(status=value(S.ENQUEUED)) & (~Q(stranded=value("")) | Q(suspect=True))
+
+
+def timed(value: Wrap) -> Q:
+    """What the clock alone makes claimable."""
+    return Q(status__in=[value(S.DELAYED), value(S.WAITING)], due_at__isnull=False)
+
+
+def leased(value: Wrap) -> Q:
+    """What a worker holds."""
+    return Q(status__in=[value(S.CANCELLING), value(S.RUNNING)])
+
+
+def limited(value: Wrap) -> Q:
+    """What a deadline may end."""
+    return Q(status__in=[value(state) for state in sorted(UNFINISHED)], deadline__isnull=False)
+
+
+CLAIMABLE, UNCLAIMABLE, TIMED, LEASED, LIMITED = (
+    condition(Literal) for condition in (claimable, unclaimable, timed, leased, limited)
+)
+
+
+class Stranded(models.TextChoices):
+    """Why an enqueued run cannot be claimed for now; it waits visibly."""
+
+    NO = "", "no"
+    NAME = "name", "no live worker knows its name"
+    HISTORY = "history", "its code no longer fits its history"
+    PAYLOAD = "payload", "its stored data cannot be read"
+
+
+class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
+    """States as questions. Verbs that change runs are in ``models.steering``."""
+
+    def unfinished(self) -> WorkflowRunQuerySet:
+        """Runs that have not come to an end."""
+        return self.filter(status__in=UNFINISHED)
+
+    def enqueued(self) -> WorkflowRunQuerySet:
+        """Runs that wait for a worker."""
+        return self.filter(status=S.ENQUEUED)
+
+    def running(self) -> WorkflowRunQuerySet:
+        """Runs that a worker holds."""
+        return self.filter(status=S.RUNNING)
+
+    def waiting(self) -> WorkflowRunQuerySet:
+        """Suspended runs, which hold no thread."""
+        return self.filter(status=S.WAITING)
+
+    def succeeded(self) -> WorkflowRunQuerySet:
+        """Runs that returned."""
+        return self.filter(status=S.SUCCESS)
+
+    def failed(self) -> WorkflowRunQuerySet:
+        """Runs that raised."""
+        return self.filter(status=S.ERROR)
+
+    def cancelled(self) -> WorkflowRunQuerySet:
+        """Runs that were cancelled, or overdue."""
+        return self.filter(status=S.CANCELLED)
+
+    def dead(self) -> WorkflowRunQuerySet:
+        """Runs given up after too many recoveries without progress."""
+        return self.filter(status=S.MAX_RECOVERY_ATTEMPTS_EXCEEDED)
+
+    def stuck(self) -> WorkflowRunQuerySet:
+        """Runs that no live worker can execute until somebody acts."""
+        return self.enqueued().exclude(stranded=Stranded.NO)
+
+    def for_queue(self, name: str) -> WorkflowRunQuerySet:
+        """Runs of one queue."""
+        return self.filter(queue=name)
+
+
+class WorkflowRun(models.Model):
+    """One durable execution of a workflow, from its start to its outcome."""
+
+    id = ExactCharField(primary_key=True, max_length=255)
+    name = ExactCharField(max_length=255)
+    status = models.CharField(max_length=32, choices=RunState.choices, db_default=S.ENQUEUED)
+    stranded = models.CharField(max_length=16, choices=Stranded.choices, blank=True, db_default="")
+    note = models.TextField(null=True, blank=True, help_text="Why the run waits visibly, or was given up.")
+
+    # Where it queues. `turn` is 0 once it has run: what was begun goes before what never started.
+    queue = ExactCharField(max_length=128, db_default="default")
+    turn = models.SmallIntegerField(db_default=1)
+    priority = models.IntegerField(db_default=0)
+    partition_key = ExactCharField(max_length=255, null=True, blank=True)
+    deduplication_id = ExactCharField(max_length=255, null=True, blank=True)
+    # The same id while it is held; NULL when released, so that one unique constraint does on every vendor.
+    deduplication_lock = ExactCharField(max_length=255, null=True, blank=True)
+    holds_slot = models.BooleanField(db_default=False)
+    app_version = ExactCharField(max_length=128, db_default="", blank=True)
+
+    # Who runs it. The token is the fence: every write of an attempt names it.
+    worker_id = ExactCharField(max_length=64, null=True, blank=True)
+    lease_token = ExactCharField(max_length=32, null=True, blank=True)
+    session = models.CharField(max_length=64, null=True, blank=True, help_text="The database session of a direct call.")
+    attempt = models.IntegerField(db_default=0, help_text="How often it was claimed, wake-ups included.")
+    generation = models.IntegerField(db_default=0, help_text="Bumped by rewind, retry and continue-as-new.")
+
+    # How often its workers were lost.
+    recovery_attempts = models.IntegerField(db_default=0, help_text="1 at the first start, one more per lost lease.")
+    stalled = models.IntegerField(db_default=0, help_text="Lost leases in a row without progress.")
+    progress_mark = models.IntegerField(db_default=0, help_text="The highest recorded position at the last recovery.")
+    suspect = models.BooleanField(db_default=False, help_text="May have killed its worker, so it runs alone.")
+    max_recovery_attempts = models.IntegerField(null=True, blank=True)
+    tries = models.IntegerField(db_default=0, help_text="How often it failed and was tried again.")
+
+    # What it waits for. `awaited` is set under the row's lock by whoever waits for its result.
+    due_at = models.DateTimeField(null=True, blank=True, help_text="When it becomes claimable by itself.")
+    awaited = models.BooleanField(db_default=False)
+    fan_in = models.IntegerField(db_default=0, help_text="Waits in a row for children started before; grows the debounce.")
+
+    timeout_seconds = models.FloatField(null=True, blank=True)
+    deadline = models.DateTimeField(null=True, blank=True)
+
+    inputs = models.TextField(null=True, blank=True)
+    output = models.TextField(null=True, blank=True)
+    error = models.TextField(null=True, blank=True)
+    attributes = models.JSONField(null=True, blank=True)
+    user = models.CharField(max_length=255, null=True, blank=True)
+    class_name = ExactCharField(max_length=255, null=True, blank=True)
+    config_name = ExactCharField(max_length=255, null=True, blank=True)
+
+    # References without a database constraint: it would lock the other row, and let two writers deadlock on it.
+    parent = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, blank=True, related_name="children", db_constraint=False, db_index=False
+    )
+    forked_from = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, blank=True, related_name="forks", db_constraint=False, db_index=False
+    )
+    was_forked_from = models.BooleanField(db_default=False)
+    schedule_name = ExactCharField(max_length=255, null=True, blank=True)
+
+    progress_done = models.BigIntegerField(null=True, blank=True)
+    progress_total = models.BigIntegerField(null=True, blank=True)
+    progress_text = models.CharField(max_length=255, null=True, blank=True)
+
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = WorkflowRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "workflow run"
+        permissions = [
+            ("cancel_workflowrun", "Can cancel workflow runs"),
+            ("resume_workflowrun", "Can resume workflow runs"),
+            ("retry_workflowrun", "Can retry workflow runs"),
+            ("fork_workflowrun", "Can fork and rewind workflow runs"),
+            ("send_workflowrun", "Can send messages to workflow runs"),
+            ("start_workflowrun", "Can start workflow runs"),
+            ("export_workflowrun", "Can export workflow runs"),
+        ]
+        constraints = [models.UniqueConstraint(fields=["queue", "deduplication_lock"], name="durable_run_dedup")]
+        indexes = [
+            PartialIndex(
+                name="durable_run_claim", fields=["queue", "turn", "priority", "created_at"],
+                where=claimable(str), lead=["status", "stranded", "suspect"],
+            ),
+            PartialIndex(name="durable_run_due", fields=["due_at"], where=timed(str), lead=["status"]),
+            PartialIndex(name="durable_run_lease", fields=["worker_id"], where=leased(str), lead=["status"]),
+            PartialIndex(
+                name="durable_run_deadline", fields=["deadline"],
+                where=limited(str),
+            ),
+            PartialIndex(
+                name="durable_run_unclaimable", fields=["name"],
+                where=unclaimable(str), lead=["status", "stranded", "suspect"],
+            ),
+            PartialIndex(name="durable_run_parent", fields=["parent"], where=Q(parent__isnull=False)),
+            PartialIndex(name="durable_run_fork", fields=["forked_from"], where=Q(forked_from__isnull=False)),
+            PartialIndex(name="durable_run_schedule", fields=["schedule_name"], where=Q(schedule_name__isnull=False)),
+            PartialIndex(
+                name="durable_run_failed", fields=["completed_at"],
+                where=Q(status__in=[S.ERROR, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED]), lead=["status"],
+            ),
+            models.Index(fields=["created_at"], name="durable_run_created"),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id}"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run came to an end."""
+        return self.status in TERMINAL
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: a run's row is written by the statements of ``models``, each a compare-and-set."""
+        raise TypeError("A WorkflowRun is not saved as an object: use start_workflow(), cancel_workflow() and their like.")

@@ -1,0 +1,94 @@
+"""What an operator does to runs: cancel and resume, each all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+
+from durable_workflows import signals
+from durable_workflows.exceptions import WorkflowNotFound
+from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.runs import Stranded, WorkflowRun
+from durable_workflows.models.steps import Kind
+from durable_workflows.models.waits import Wait
+from durable_workflows.models.waking import lock, wake
+from durable_workflows.states import UNFINISHED, RunState
+
+# Whatever a run was, once it ends without an outcome it holds nothing any more.
+RELEASED: dict[str, Any] = {"worker_id": None, "lease_token": None, "deduplication_lock": None, "due_at": None}
+RESUMABLE = sorted((UNFINISHED - {RunState.RUNNING}) | {RunState.CANCELLED, RunState.MAX_RECOVERY_ATTEMPTS_EXCEEDED})
+
+
+def cancel(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, children: bool = False) -> int:
+    """
+    Cancel unfinished runs; the finished stay as they are.
+
+    :param children: also their unfinished children, and theirs.
+    :raises WorkflowNotFound: if an id is unknown; nothing is changed then.
+    """
+    locked = lock(connection, run_ids)
+    require(run_ids, locked)
+    family = _with_children(connection, locked) if children else locked
+    return stop(connection, sorted(family), RunState.CANCELLED)
+
+
+def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunState, note: str | None = None) -> int:
+    """End runs without an outcome of their own, and wake whoever awaits them."""
+    stopped = (
+        WorkflowRun.objects.using(connection.alias)
+        .filter(pk__in=run_ids, status__in=UNFINISHED)
+        .update(status=status, note=note, completed_at=DatabaseNow(), updated_at=DatabaseNow(), **RELEASED)
+    )
+    if stopped:
+        Wait.objects.using(connection.alias).filter(run_id__in=run_ids).delete()
+        wake(connection, Kind.RESULT, run_ids)
+    return stopped
+
+
+def resume(connection: BaseDatabaseWrapper, run_ids: Sequence[str]) -> int:
+    """
+    Let unfinished, cancelled or dead runs go on now; running and finished ones stay as they are.
+
+    :raises WorkflowNotFound: if an id is unknown; nothing is changed then.
+    """
+    require(run_ids, lock(connection, run_ids))
+    signals.at_commit(signals.claimable, connection.alias)
+    return WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE).update(
+        status=RunState.ENQUEUED, stranded=Stranded.NO, suspect=False, note=None, turn=0, deadline=None,
+        timeout_seconds=None, recovery_attempts=0, stalled=0, completed_at=None, updated_at=DatabaseNow(), due_at=None,
+    )  # fmt: skip
+
+
+def require(run_ids: Sequence[str], known: set[str]) -> None:
+    """Raise ``WorkflowNotFound`` for the first id that is unknown."""
+    for run_id in run_ids:
+        if run_id not in known:
+            raise WorkflowNotFound(run_id)
+
+
+def _with_children(connection: BaseDatabaseWrapper, run_ids: set[str]) -> set[str]:
+    family, generation = set(run_ids), set(run_ids)
+    while generation:
+        born: QuerySet[WorkflowRun, Any] = WorkflowRun.objects.using(connection.alias).filter(parent_id__in=generation)
+        generation = set(born.values_list("pk", flat=True)) - family
+        family |= generation
+    return family
+
+
+def strand(connection: BaseDatabaseWrapper, run_id: str, token: str, reason: Stranded, note: str) -> bool:
+    """Have a run that cannot go on here wait visibly: enqueued, but claimable by nobody until it is resumed."""
+    mine = WorkflowRun.objects.using(connection.alias).filter(pk=run_id, status=RunState.RUNNING, lease_token=token)
+    return bool(mine.update(status=RunState.ENQUEUED, stranded=reason, note=note, worker_id=None, lease_token=None,
+                            updated_at=DatabaseNow()))  # fmt: skip
+
+
+def hand_back_forgotten(connection: BaseDatabaseWrapper, run_id: str, token: str) -> bool:
+    """Make a run claimable again whose own worker has forgotten it; its token is void from now on."""
+    held = WorkflowRun.objects.using(connection.alias).filter(pk=run_id, status=RunState.RUNNING, lease_token=token)
+    given = held.update(status=RunState.ENQUEUED, worker_id=None, lease_token=None, updated_at=DatabaseNow())
+    if given:
+        signals.at_commit(signals.claimable, connection.alias)
+    return bool(given)

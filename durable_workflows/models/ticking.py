@@ -1,0 +1,50 @@
+"""Schedules as statements: declaring them, finding what is due, and moving on to the next tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from durable_workflows.definitions import Scheduled
+from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.schedules import Schedule
+
+
+def declare(connection: BaseDatabaseWrapper, schedules: Sequence[Scheduled], now: datetime) -> None:
+    """Write the schedules that code declares to their rows; a changed expression starts anew from ``now``."""
+    rows = Schedule.objects.using(connection.alias)
+    for schedule in schedules:
+        declared: dict[str, Any] = {
+            "workflow_name": schedule.workflow.name, "cron": schedule.cron.expression, "timezone": schedule.cron.timezone,
+            "catch_up": schedule.catch_up, "queue": schedule.queue, "in_code": True,
+        }  # fmt: skip
+        first = schedule.cron.next_after(now)
+        row, created = rows.get_or_create(
+            pk=schedule.name,
+            defaults={**declared, "next_fire_at": first, "created_at": DatabaseNow(), "updated_at": DatabaseNow()},
+        )
+        if not created and any(getattr(row, name) != value for name, value in declared.items()):
+            moved = (row.cron, row.timezone) != (declared["cron"], declared["timezone"])
+            fresh = {"next_fire_at": first} if moved else {}
+            rows.filter(pk=schedule.name).update(**declared, **fresh, updated_at=DatabaseNow())
+
+
+def due(connection: BaseDatabaseWrapper) -> list[Any]:
+    """Schedules whose tick has come, each with the database's ``now``."""
+    running = Schedule.objects.using(connection.alias).filter(paused=False, next_fire_at__lte=DatabaseNow())
+    return list(running.annotate(now=DatabaseNow()).order_by("next_fire_at")[:100])
+
+
+def advance(connection: BaseDatabaseWrapper, schedule: Schedule, *, fired: datetime | None, following: datetime) -> bool:
+    """Move on from the tick that was seen; false if another worker has done so."""
+    seen = Schedule.objects.using(connection.alias).filter(pk=schedule.pk, next_fire_at=schedule.next_fire_at)
+    changes: dict[str, Any] = {"next_fire_at": following, "updated_at": DatabaseNow()}
+    return bool(seen.update(**changes, **({"last_fire_at": fired} if fired else {})))
+
+
+def pause(connection: BaseDatabaseWrapper, schedule: Schedule) -> None:
+    """Stop a schedule whose row cannot be read; it waits for an operator."""
+    Schedule.objects.using(connection.alias).filter(pk=schedule.pk).update(paused=True, updated_at=DatabaseNow())

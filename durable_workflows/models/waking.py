@@ -1,0 +1,151 @@
+"""
+No lost wake-ups: how a waiter goes to sleep and how a waker finds it.
+
+"Update the waiter if it is WAITING" loses wake-ups under READ COMMITTED: it matches no row while the waiter has not
+committed. So each wait names a *source* row, and both sides lock it first:
+
+* the waiter locks the source, looks whether what it wants is there, and if not inserts its ``Wait``, becomes WAITING
+  and commits;
+* the waker locks the source, writes what is waited for, and then, in a new statement, finds the ``Wait`` rows.
+
+Whoever comes second sees what the first has committed. The lock is an UPDATE that changes nothing and names the primary
+key alone: under REPEATABLE READ a SELECT FOR UPDATE keeps the snapshot it took before it blocked, whereas an UPDATE of a
+row changed since fails (PostgreSQL, and the transaction is repeated) or sees the present (MySQL). Sources are locked
+before waiters, several in the order of their ids. A slow sweep (``models.sweeps``) re-checks all the same, and serves
+the waits on runs that did not exist yet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce, Least
+
+from durable_workflows import signals
+from durable_workflows.exceptions import LeaseLost
+from durable_workflows.models import dialects
+from durable_workflows.models.claims import Claim
+from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.runs import WorkflowRun
+from durable_workflows.models.steps import Kind
+from durable_workflows.models.waits import Wait
+from durable_workflows.states import RunState
+
+RUNS = WorkflowRun._meta.db_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitFor:
+    """
+    One thing to wait for.
+
+    :param seconds: from now until the wait is over in any case; None: for ever.
+    :param until: the same as a moment.
+    """
+
+    kind: str
+    position: int
+    branch: str = ""
+    source_id: str | None = None
+    key: str = ""
+    seconds: float | None = None
+    until: datetime | None = None
+    debounce: float = 0.0
+
+
+def lock(connection: BaseDatabaseWrapper, run_ids: Iterable[str]) -> set[str]:
+    """
+    Lock the rows of these runs, in the order of their ids, until the transaction ends.
+
+    :returns: the ids that exist.
+    """
+    sql = f"UPDATE {RUNS} SET generation = generation WHERE id = %s"
+    return {run_id for run_id in sorted(set(run_ids)) if dialects.run(connection, sql, [run_id]).rowcount}
+
+
+def await_results_of(connection: BaseDatabaseWrapper, run_ids: Iterable[str]) -> set[str]:
+    """Lock runs, and have them look for waiters when they end; see ``models.outcomes``."""
+    sql = f"UPDATE {RUNS} SET awaited = %s WHERE id = %s"
+    return {run_id for run_id in sorted(set(run_ids)) if dialects.run(connection, sql, [True, run_id]).rowcount}
+
+
+def suspend(connection: BaseDatabaseWrapper, claim: Claim, waits: Sequence[WaitFor], fan_in: int = 0) -> None:
+    """
+    Give back the lease and wait; the caller holds the sources' locks and has found nothing.
+
+    :raises LeaseLost: if the run is no longer this attempt's.
+    """
+    known = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
+    for wait in waits:
+        if not known.filter(branch=wait.branch, position=wait.position, kind=wait.kind, source_id=wait.source_id).exists():
+            _insert(connection, claim, wait)
+    due = known.filter(position__in=[wait.position for wait in waits], due_at__isnull=False).order_by("due_at")
+    changed = (
+        WorkflowRun.objects.using(connection.alias)
+        .filter(pk=claim.id, status=RunState.RUNNING, lease_token=claim.token)
+        .update(
+            status=RunState.WAITING,
+            worker_id=None,
+            lease_token=None,
+            updated_at=DatabaseNow(),
+            fan_in=fan_in,
+            due_at=due.values_list("due_at", flat=True).first(),
+        )  # fmt: skip
+    )
+    if not changed:
+        raise LeaseLost(claim.id)
+
+
+def _insert(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> None:
+    due = wait.until if wait.until is not None or wait.seconds is None else DatabaseNow(wait.seconds)
+    Wait.objects.using(connection.alias).create(
+        run_id=claim.id, generation=claim.generation, branch=wait.branch, position=wait.position, kind=wait.kind,
+        source_id=wait.source_id, key=wait.key, due_at=due, debounce=wait.debounce, created_at=DatabaseNow(),
+    )  # fmt: skip
+
+
+def forget(connection: BaseDatabaseWrapper, claim: Claim, branch: str, position: int) -> None:
+    """Remove what was waited for at a position that is being recorded."""
+    waits = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
+    waits.filter(branch=branch, position=position).delete()
+
+
+def wake(connection: BaseDatabaseWrapper, kind: str, source_ids: Sequence[str], key: str = "") -> int:
+    """
+    Wake the runs that wait for this; the caller holds the sources' locks and has written what is waited for.
+
+    :returns: how many were woken at once or put on the clock.
+    """
+    waits = Wait.objects.using(connection.alias).filter(kind__in=_waiting_kinds(kind), source_id__in=source_ids, key=key)
+    if connection.vendor == "mysql":
+        # Under REPEATABLE READ a plain SELECT there would look at the transaction's old snapshot.
+        waits = waits.select_for_update()
+    by_debounce: defaultdict[float, set[str]] = defaultdict(set)
+    for run_id, debounce in waits.values_list("run_id", "debounce"):
+        by_debounce[debounce].add(run_id)
+    woken = sum(_wake(connection, ids, debounce) for debounce, ids in by_debounce.items())
+    if woken:
+        signals.at_commit(signals.claimable, connection.alias)
+    return woken
+
+
+def _waiting_kinds(kind: str) -> list[str]:
+    return [Kind.RESULT, Kind.FIRST] if kind == Kind.RESULT else [kind]
+
+
+def _wake(connection: BaseDatabaseWrapper, run_ids: set[str], debounce: float) -> int:
+    asleep = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status=RunState.WAITING)
+    if not debounce:
+        return make_claimable(asleep)
+    soon = DatabaseNow(debounce)
+    return asleep.update(due_at=Least(Coalesce(F("due_at"), soon), soon), updated_at=DatabaseNow())
+
+
+def make_claimable(waiting: QuerySet[WorkflowRun]) -> int:
+    """Turn WAITING or DELAYED runs into enqueued ones, which go before what never started."""
+    return waiting.update(status=RunState.ENQUEUED, due_at=None, updated_at=DatabaseNow())
