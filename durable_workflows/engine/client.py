@@ -1,0 +1,189 @@
+"""
+The world outside of any workflow: starting, calling, sending, waiting.
+
+What is written here joins the caller's transaction, and exists if and only if it commits. What waits would wait for ever
+inside one, and is refused there with an error that says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, NoReturn, TypeVar
+
+from durable_workflows import clock, runtime
+from durable_workflows import options as start_options
+from durable_workflows.context import Caller, Current
+from durable_workflows.definitions import Step, Workflow
+from durable_workflows.engine import awaiting
+from durable_workflows.engine.history import Unreadable, answer
+from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
+from durable_workflows.engine.runner import run
+from durable_workflows.engine.services import PlainServices, persistently
+from durable_workflows.engine.starting import new_run
+from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowFailed, WorkflowNotFound
+from durable_workflows.ids import new_token
+from durable_workflows.models import correspondence, dialects, reading, starts
+from durable_workflows.models.reading import Outcome, Recorded
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction, on_commit, refuse_atomic
+from durable_workflows.options import StartOptions
+from durable_workflows.serializers import dumps, error_summary, loads
+
+T = TypeVar("T")
+
+
+class Outside(Caller):
+    """The caller of the door outside of any workflow."""
+
+    def current(self) -> Current | None:
+        return None
+
+    # -- starting
+
+    def start(self, target: Workflow | Step | str, call: Any, options: StartOptions) -> str:
+        run = new_run(target, call, options)
+        runtime.local()  # hears of what becomes claimable, and hints to the workers
+        connection = dialects.connection()
+        if connection.in_atomic_block:
+            starts.insert(connection, [run])
+        else:
+            self._persistently(lambda: in_autocommit(starts.insert, [run]))
+        return run.id
+
+    def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        connection = dialects.connection()
+        refuse_atomic(connection, f"{workflow.name} was called", _inside_atomic)
+        local = runtime.local()
+        services = local.services()
+        worker_id, session = local.lease()
+        asked = new_run(workflow, (args, kwargs), start_options.taken())
+        leased = replace(asked, worker_id=worker_id or new_token(), token=new_token(), session=session)
+        leased = replace(leased, deadline=leased.deadline or self._deadline(leased.timeout_seconds))
+        came = None
+        if self._persistently(lambda: in_autocommit(_insert_leased, leased)):
+            came = run(workflow, awaiting.claim_of(leased), services, True)
+        if came is None:
+            return self.result(leased.id, None)
+        if came.error is not None:
+            raise came.error
+        return came.value
+
+    def call_step(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return step.func(*args, **kwargs)
+
+    def _deadline(self, timeout: float | None) -> datetime | None:
+        if timeout is None:
+            return None
+        return reading.database_now(dialects.connection()) + timedelta(seconds=timeout)
+
+    # -- waiting
+
+    def result(self, workflow_id: str, timeout: float | None) -> Any:
+        outcome = self._wait_for([workflow_id], timeout, "waiting for a result").get(workflow_id)
+        if outcome is None:
+            raise WorkflowNotFound(workflow_id)
+        return _answer(workflow_id, outcome)
+
+    def wait_first(self, workflow_ids: Sequence[str], timeout: float | None) -> str:
+        found = self._wait_for(workflow_ids, timeout, "waiting for a run")
+        return next(run_id for run_id in workflow_ids if run_id in found and found[run_id].final)
+
+    def _wait_for(self, ids: Sequence[str], timeout: float | None, doing: str) -> Mapping[str, Outcome]:
+        awaiting.check_timeout(timeout)
+
+        def look() -> Mapping[str, Outcome] | None:
+            found = reading.outcomes(dialects.connection(), ids)
+            if any(outcome.final for outcome in found.values()) or (len(ids) == 1 and not found):
+                return found
+            refuse_atomic(dialects.connection(), doing, _inside_atomic)
+            return None
+
+        found = self._poll(look, ids, timeout)
+        if found is None:
+            raise TimeoutError(f"None of the runs {', '.join(map(repr, ids[:5]))} ended within {timeout} seconds.")
+        return found
+
+    def get_event(self, workflow_id: str, key: str, timeout: float | None, default: Any) -> Any:
+        awaiting.check_timeout(timeout)
+
+        def look() -> str | None:
+            found = correspondence.latest(dialects.connection(), workflow_id, awaiting.check_key(key))
+            if found is None and timeout != 0:
+                refuse_atomic(dialects.connection(), "waiting for an event", _inside_atomic)
+            return found
+
+        payload = self._poll(look, [workflow_id], timeout)
+        return default if payload is None else loads(payload, what=f"event {key!r} of {workflow_id!r}")
+
+    def _poll(self, look: Callable[[], T | None], keys: Sequence[str], timeout: float | None) -> T | None:
+        """Look, less often the longer it takes: at a tenth of the elapsed time, and at once when a hint comes."""
+        began = clock.monotonic()
+        while True:
+            found = self._persistently(look)
+            elapsed = clock.monotonic() - began
+            if found is not None or (timeout is not None and elapsed >= timeout):
+                return found
+            pause = min(max(elapsed / 10, FIRST_POLL), LONGEST_POLL)
+            runtime.local().park(keys, pause if timeout is None else min(pause, timeout - elapsed))
+
+    # -- telling
+
+    def send(self, workflow_id: str, message: Any, topic: str | None, key: str | None) -> None:
+        payload = dumps(message, what=f"message to {workflow_id!r}")
+        self._persistently(
+            lambda: in_write_transaction(
+                lambda connection: correspondence.deliver(connection, workflow_id, topic or "", payload=payload, key=key)
+            )
+        )
+        _ring(workflow_id)
+
+    def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
+        changed = self._persistently(lambda: in_write_transaction(awaiting.verbs(workflow_ids, options)[verb]))
+        for workflow_id in workflow_ids:
+            _ring(workflow_id)
+        return changed
+
+    # -- what only a workflow can do
+
+    def recv(self, topic: str | None, timeout: float | None, default: Any) -> NoReturn:
+        raise NotInWorkflow("recv")
+
+    def set_event(self, key: str, value: Any) -> NoReturn:
+        raise NotInWorkflow("set_event")
+
+    def sleep(self, seconds: float) -> NoReturn:
+        raise NotInWorkflow("sleep")
+
+    def sleep_until(self, moment: datetime) -> NoReturn:
+        raise NotInWorkflow("sleep_until")
+
+    def _persistently(self, work: Callable[[], T]) -> T:
+        return persistently(work, PlainServices())
+
+
+def _inside_atomic(doing: str) -> InvalidUse:
+    return InvalidUse(
+        f"{doing} inside atomic(), whose transaction would hold its locks for as long, and hide from the workers what they"
+        " are to do. Start the workflow with start_workflow() here, which commits with your own writes, and wait outside of"
+        " the block. (A view under ATOMIC_REQUESTS: decorate it with transaction.non_atomic_requests.)"
+    )
+
+
+def _insert_leased(connection: Any, run: starts.NewRun) -> bool:
+    return bool(starts.insert(connection, [run]))
+
+
+def _answer(workflow_id: str, outcome: Outcome) -> Any:
+    effect = awaiting.effect_of(workflow_id, outcome)
+    recorded = Recorded("", "", effect.output, effect.error, None)
+    try:
+        return answer(recorded, f"run {workflow_id!r}")
+    except Unreadable:
+        if effect.error is None:
+            return loads(effect.output or "null", what=f"result of run {workflow_id!r}")
+        raise WorkflowFailed(workflow_id, *error_summary(effect.error)) from None
+
+
+def _ring(run_id: str) -> None:
+    on_commit(lambda: runtime.local().ring(run_id), using=dialects.alias())

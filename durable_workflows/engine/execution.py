@@ -1,0 +1,221 @@
+"""
+One attempt of one run: what the workflow's body finds when it makes a durable call.
+
+A call takes the next position. If the history has it, it answers; else it happens, and its checkpoint says so. Once the
+attempt is stopped, because it suspends, lost its lease or took another path, each further call only raises the same
+again and records nothing: ``finally`` blocks and ``except BaseException`` cannot undo a suspension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NoReturn, TypeVar
+
+from durable_workflows.context import Caller, Current
+from durable_workflows.definitions import Step, Workflow
+from durable_workflows.engine import awaiting, steps
+from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer
+from durable_workflows.engine.operations import Operation
+from durable_workflows.engine.services import HandedBack, Services, persistently
+from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, Suspended, WorkflowCancelled
+from durable_workflows.models import checkpoints, dialects, reading
+from durable_workflows.models.claims import Claim
+from durable_workflows.models.reading import Recorded, Waiting
+from durable_workflows.models.waking import WaitFor
+from durable_workflows.options import StartOptions
+from durable_workflows.states import RunState
+
+T = TypeVar("T")
+RunInline = Callable[[Workflow, Claim, Services, bool], Any]
+
+
+class _Attributes(Mapping[str, Any]):
+    """A run's attributes, read when first asked for."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
+    @cached_property
+    def _stored(self) -> dict[str, Any]:
+        return reading.attributes(dialects.connection(), self._run_id)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._stored[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+
+class Execution(Caller):
+    """
+    One attempt of one run.
+
+    :param claim: the right to execute it.
+    :param direct: whether somebody called it and waits: it then never unwinds its caller, its waits keep the thread.
+    :param inline: runs a child in this thread.
+    """
+
+    def __init__(self, claim: Claim, services: Services, *, direct: bool, inline: RunInline) -> None:
+        self.claim = claim
+        self.services = services
+        self.direct = direct
+        self._inline = inline
+        self.branch = ""
+        self.position = 0
+        self.stopped: ControlFlow | None = None
+        self.ended = False  # by the step that is the whole run
+        self.waiting_for: list[WaitFor] = []
+        self.fan_in = 0
+        self.started_here: set[str] = set()
+        self._waits: Mapping[Place, Waiting] | None = None if claim.has_history else {}
+        self._depth = len(dialects.connection().atomic_blocks)
+        self.history = History(self._load_history() if claim.has_history else {})
+
+    def _load_history(self) -> Mapping[Place, Recorded]:
+        return self.persistently(lambda: reading.history(dialects.connection(), self.claim))
+
+    @property
+    def waits(self) -> Mapping[Place, Waiting]:
+        """What earlier attempts have begun to wait for; read when first asked for."""
+        if self._waits is None:
+            self._waits = self.persistently(lambda: reading.waits(dialects.connection(), self.claim))
+        return self._waits
+
+    # -- the frame of every durable call
+
+    def operation(self, name: str, kind: str) -> Operation:
+        """Take the next position for a durable call, which must be allowed here and now."""
+        self.check()
+        self.position += 1
+        place = (self.branch, self.position)
+        try:
+            recorded = self.history.at(place, name)
+        except Diverged as diverged:
+            self.stop(diverged)
+        return Operation(self, name, kind, place, recorded)
+
+    def check(self) -> None:
+        """Raise whatever stops this attempt, before anything happens."""
+        if self.stopped is not None:
+            raise self.stopped
+        if len(dialects.connection().atomic_blocks) > self._depth:
+            raise InvalidUse(
+                "A durable call was made inside the workflow body's own atomic() block, whose rollback would undo its"
+                " record. Move the block into a step."
+            )
+        if not self.services.holds_lease():
+            self.stop(LeaseLost(self.claim.id))
+        if self.services.stopping():
+            self.stop(HandedBack(self.claim.id))
+
+    def stop(self, reason: ControlFlow) -> NoReturn:
+        """End this attempt for ``reason``, whatever the body makes of the exception."""
+        self.stopped = self.stopped or reason
+        raise self.stopped
+
+    def suspend(self, waits: Sequence[WaitFor], fan_in: int = 0) -> NoReturn:
+        """Give up the thread until one of these comes about; the runner does it once the body is unwound."""
+        self.waiting_for, self.fan_in = list(waits), fan_in
+        self.stop(Suspended(f"Run {self.claim.id!r} waits."))
+
+    def refused(self) -> NoReturn:
+        """The fence let nothing pass: find out why, and stop."""
+        found = self.persistently(lambda: reading.owner(dialects.connection(), self.claim.id))
+        if found is not None and found[0] in (RunState.CANCELLED, RunState.CANCELLING):
+            self.stop(WorkflowCancelled(self.claim.id))
+        self.stop(LeaseLost(self.claim.id))
+
+    def persistently(self, work: Callable[[], T]) -> T:
+        """Do engine work again while the database is away; stop when the lease runs out meanwhile."""
+        try:
+            return persistently(work, self.services, lambda: LeaseLost(self.claim.id))
+        except LeaseLost as lost:
+            self.stop(lost)
+
+    def answer(self, recorded: Recorded, place: Place) -> Any:
+        """Return or raise what is recorded at a place."""
+        try:
+            return answer(recorded, f"step {place[1]}, {recorded.name!r}, of run {self.claim.id!r}")
+        except Unreadable as unreadable:
+            self.stop(unreadable)
+
+    def adopt(self, name: str, place: Place) -> Any:
+        """A row stands where this attempt wanted to write: its own, after a lost reply, or another owner's. Take it."""
+        generation = self.claim.generation
+        row = self.persistently(lambda: checkpoints.recorded(dialects.connection(), self.claim.id, generation, place))
+        if row is None:
+            self.stop(LeaseLost(self.claim.id))
+        recorded = Recorded(row.name, row.kind, row.output, row.error, row.child_id)
+        try:
+            History({place: recorded}).at(place, name)
+        except Diverged as diverged:
+            self.stop(diverged)
+        return self.answer(recorded, place)
+
+    def is_recorded(self, place: Place) -> bool:
+        """Whether a place has a row by now."""
+        claim = self.claim
+        return checkpoints.recorded(dialects.connection(), claim.id, claim.generation, place) is not None
+
+    def forget_wait(self, place: Place) -> None:
+        """A wait that an earlier attempt had begun is over."""
+        self._waits = {known: waiting for known, waiting in self.waits.items() if known != place}
+
+    def run_inline(self, workflow: Workflow, claim: Claim) -> None:
+        """Run a child in this thread, as far as it goes without a long wait."""
+        self._inline(workflow, claim, self.services, self.direct)
+
+    # -- the verbs of the door
+
+    def current(self) -> Current:
+        return self.describe(None, 1, 1)
+
+    def describe(self, step_id: int | None, attempt: int, max_attempts: int) -> Current:
+        claim = self.claim
+        return Current(
+            workflow_id=claim.id, step_id=step_id, attempt=attempt, max_attempts=max_attempts,
+            idempotency_key=f"{claim.id}:{claim.generation}:{step_id or self.position}", deadline=claim.deadline,
+            queue=claim.queue, user=claim.user, parent_id=claim.parent_id,
+            attributes=_Attributes(claim.id),
+        )  # fmt: skip
+
+    def call_step(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return steps.call(self, step, args, kwargs)
+
+    def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return awaiting.call_child(self, workflow, (args, kwargs))
+
+    def start(self, target: Workflow | Step | str, call: Any, options: StartOptions) -> str:
+        return awaiting.start(self, target, call, options)
+
+    def result(self, workflow_id: str, timeout: float | None) -> Any:
+        return awaiting.result(self, workflow_id, timeout)
+
+    def wait_first(self, workflow_ids: Sequence[str], timeout: float | None) -> str:
+        return awaiting.first(self, workflow_ids, timeout)
+
+    def send(self, workflow_id: str, message: Any, topic: str | None, key: str | None) -> None:
+        awaiting.send(self, workflow_id, message, (topic, key))
+
+    def recv(self, topic: str | None, timeout: float | None, default: Any) -> Any:
+        return awaiting.recv(self, topic, timeout, default)
+
+    def set_event(self, key: str, value: Any) -> None:
+        awaiting.set_event(self, key, value)
+
+    def get_event(self, workflow_id: str, key: str, timeout: float | None, default: Any) -> Any:
+        return awaiting.get_event(self, (workflow_id, key), timeout, default)
+
+    def sleep(self, seconds: float) -> None:
+        awaiting.sleep(self, seconds)
+
+    def sleep_until(self, moment: datetime) -> None:
+        awaiting.sleep_until(self, moment)
+
+    def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
+        return awaiting.manage(self, verb, workflow_ids, options)

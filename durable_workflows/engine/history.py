@@ -1,0 +1,77 @@
+"""What a run has recorded, loaded once; and whether the code still takes the recorded path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from durable_workflows.exceptions import ControlFlow
+from durable_workflows.models.reading import Recorded
+from durable_workflows.serializers import load_error, loads
+
+Place = tuple[str, int]
+
+
+class Diverged(ControlFlow):
+    """The body asked for something else than what is recorded; the run is to wait visibly."""
+
+
+class Unreadable(ControlFlow):
+    """What is recorded cannot be read in this process; the run is to wait visibly."""
+
+
+class History:
+    """The recorded positions of one run."""
+
+    def __init__(self, recorded: Mapping[Place, Recorded]) -> None:
+        self._recorded = dict(recorded)
+
+    def at(self, place: Place, name: str) -> Recorded | None:
+        """
+        What is recorded at a place under this name.
+
+        :raises Diverged: if it is recorded under another name; nothing has happened yet.
+        """
+        recorded = self._recorded.get(place)
+        if recorded is not None and recorded.name != name:
+            raise Diverged(
+                f"At step {place[1]} the code calls {name!r}, but {recorded.name!r} is recorded there. Deploy code that takes"
+                " the recorded path, then resume the run."
+            )
+        return recorded
+
+    def check_used_up(self, branch: str, position: int) -> None:
+        """
+        At the body's end: nothing recorded may be left over.
+
+        :raises Diverged: if steps are recorded beyond the last one that the body called.
+        """
+        left = sorted(place[1] for place in self._recorded if place[0] == branch and place[1] > position)
+        if left:
+            name = self._recorded[(branch, left[0])].name
+            raise Diverged(
+                f"The code ended after {position} steps, but step {left[0]}, {name!r}, is recorded. Deploy code that takes"
+                " the recorded path, then resume the run."
+            )
+
+
+def answer(recorded: Recorded, where: str) -> Any:
+    """
+    Return or raise what is recorded.
+
+    :raises Unreadable: if it cannot be read back here.
+    """
+    if recorded.error is not None:
+        error = load_error(recorded.error)
+        if error is None:
+            raise Unreadable(f"{where} raised an exception whose class is not loaded here. Import its module, then resume.")
+        raise error
+    return read(recorded.output, where)
+
+
+def read(payload: str | None, where: str) -> Any:
+    """A payload as a value. Raises ``Unreadable``."""
+    try:
+        return None if payload is None else loads(payload, what=where)
+    except Exception as error:  # a registered decoder is the user's code and may raise anything
+        raise Unreadable(f"{where} cannot be read: {error}") from error

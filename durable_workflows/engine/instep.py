@@ -1,0 +1,105 @@
+"""
+What a step's body finds when it makes a durable call: what it does is part of the step.
+
+``send``, ``set_event`` and ``start_workflow`` join the step's transaction, so they happen if and only if it commits.
+Waiting would hold that transaction, and is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from durable_workflows.context import Caller, Current
+from durable_workflows.definitions import Step, Workflow
+from durable_workflows.engine import awaiting
+from durable_workflows.engine.operations import Operation, database
+from durable_workflows.engine.starting import Parent, child_id, new_run
+from durable_workflows.exceptions import InvalidUse, NotInWorkflow
+from durable_workflows.models import correspondence, starts
+from durable_workflows.models.transactions import in_write_transaction, on_commit
+from durable_workflows.options import StartOptions
+from durable_workflows.serializers import dumps, loads
+
+if TYPE_CHECKING:
+    from durable_workflows.engine.execution import Execution
+
+
+class InStep(Caller):
+    """One attempt of one step."""
+
+    def __init__(self, execution: Execution, operation: Operation, attempt: int, max_attempts: int) -> None:
+        self.execution = execution
+        self.operation = operation
+        self.attempt = attempt
+        self.max_attempts = max_attempts
+        self._started = 0
+
+    def current(self) -> Current:
+        return self.execution.describe(self.operation.place[1], self.attempt, self.max_attempts)
+
+    def call_step(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return step.func(*args, **kwargs)
+
+    def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+        raise InvalidUse(
+            f"The workflow {workflow.name!r} was called inside the step {self.operation.name!r}, which would have to wait for"
+            " it. Start it with start_workflow(), or call it from the workflow's body."
+        )
+
+    def start(self, target: Workflow | Step | str, call: Any, options: StartOptions) -> str:
+        self._started += 1
+        claim = self.execution.claim
+        # The same id in each attempt of the step, so that one that is repeated does not start a second child.
+        own_id = f"{child_id(claim, *self.operation.place)}-{self._started}"
+        run = new_run(target, call, options, Parent(id=claim.id, child_id=own_id, deadline=claim.deadline, user=claim.user))
+        in_write_transaction(lambda connection: starts.insert(connection, [run]))
+        return run.id
+
+    def send(self, workflow_id: str, message: Any, topic: str | None, key: str | None) -> None:
+        payload = dumps(message, what=f"message in step {self.operation.name!r}")
+        sender = self.execution.claim.id
+        in_write_transaction(
+            lambda connection: correspondence.deliver(
+                connection, workflow_id, topic or "", payload=payload, key=key, sender_id=sender
+            )
+        )
+        self._ring(workflow_id)
+
+    def set_event(self, key: str, value: Any) -> None:
+        payload = dumps(value, what=f"event {key!r} in step {self.operation.name!r}")
+        claim, place = self.execution.claim, self.operation.place
+        awaiting.check_key(key)
+        in_write_transaction(lambda connection: correspondence.publish(connection, claim, key, value=payload, place=place))
+        self._ring(claim.id)
+
+    def get_event(self, workflow_id: str, key: str, timeout: float | None, default: Any) -> Any:
+        if timeout != 0:
+            self._refuse("get_event")
+        payload = correspondence.latest(database(), workflow_id, key)
+        return default if payload is None else loads(payload, what=f"event {key!r} of {workflow_id!r}")
+
+    def recv(self, topic: str | None, timeout: float | None, default: Any) -> NoReturn:
+        self._refuse("recv")
+
+    def result(self, workflow_id: str, timeout: float | None) -> NoReturn:
+        self._refuse("get_result")
+
+    def wait_first(self, workflow_ids: Sequence[str], timeout: float | None) -> NoReturn:
+        self._refuse("wait_first")
+
+    def sleep(self, seconds: float) -> NoReturn:
+        self._refuse("sleep")
+
+    def sleep_until(self, moment: datetime) -> NoReturn:
+        self._refuse("sleep_until")
+
+    def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> int:
+        return in_write_transaction(awaiting.verbs(workflow_ids, options)[verb])
+
+    def _refuse(self, primitive: str) -> NoReturn:
+        raise NotInWorkflow(primitive, f"inside the step {self.operation.name!r}, where waiting would hold its transaction")
+
+    def _ring(self, run_id: str) -> None:
+        on_commit(lambda: self.execution.services.ring(run_id), using=database().alias)

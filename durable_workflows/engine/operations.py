@@ -1,0 +1,187 @@
+"""
+One durable call: the frame that all primitives share.
+
+``recorded`` answers a replay. Otherwise the call looks, parks or suspends, and in the end commits one checkpoint, in one
+transaction with its effect. Each way that commit can go is handled here once: fenced off, recorded already (by another
+owner, or by oneself in a transaction whose COMMIT reply was lost), refused with an error that is recorded in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from durable_workflows import clock
+from durable_workflows.conf import config
+from durable_workflows.engine.history import Place
+from durable_workflows.exceptions import DurableError
+from durable_workflows.models import checkpoints, dialects
+from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint
+from durable_workflows.models.reading import Recorded
+from durable_workflows.models.transactions import in_write_transaction
+from durable_workflows.models.waking import WaitFor, forget
+from durable_workflows.serializers import dump_error, loads
+
+if TYPE_CHECKING:
+    from durable_workflows.engine.execution import Execution
+
+FIRST_POLL, LONGEST_POLL = 0.002, 0.25  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a durable call did, as it goes into its checkpoint."""
+
+    output: str | None = None
+    error: str | None = None
+    child_id: str | None = None
+
+
+class FencedOff(Exception):
+    """Rolls an effect back whose checkpoint the fence did not let pass."""
+
+
+class Operation:
+    """A durable call at its place in the run's history."""
+
+    def __init__(self, execution: Execution, name: str, kind: str, place: Place, recorded: Recorded | None) -> None:
+        self.execution = execution
+        self.name = name
+        self.kind = kind
+        self.place = place
+        self.recorded = recorded
+        self.began = self.waits_since = clock.monotonic()
+
+    def answer(self) -> Any:
+        """Return or raise what is recorded."""
+        assert self.recorded is not None
+        return self.execution.answer(self.recorded, self.place)
+
+    def checkpoint(self, effect: Effect, attempts: int = 1) -> Checkpoint:
+        claim = self.execution.claim
+        branch, position = self.place
+        return Checkpoint(
+            run_id=claim.id, token=claim.token, branch=branch, position=position, name=self.name, kind=self.kind,
+            output=effect.output, error=effect.error, child_id=effect.child_id, attempts=attempts,
+            seconds=clock.monotonic() - self.began,
+        )  # fmt: skip
+
+    def commit(self, work: Callable[[BaseDatabaseWrapper], Effect], attempts: int = 1) -> Any:
+        """
+        Do ``work`` and write its checkpoint in one transaction; return or raise what was recorded.
+
+        An error of ours that ``work`` raises is recorded in its place, so that a replay meets it again.
+        """
+
+        def once(connection: BaseDatabaseWrapper) -> Effect:
+            effect = work(connection)
+            self.write(connection, effect, attempts)
+            return effect
+
+        try:
+            effect = self.execution.persistently(lambda: in_write_transaction(once))
+        except AlreadyRecorded:
+            return self.execution.adopt(self.name, self.place)
+        except FencedOff:
+            self.execution.refused()
+        except DurableError as error:
+            self.fail(error)
+        return self.value(effect)
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Record that the call failed, and raise it."""
+        self.record(Effect(error=dump_error(error)))
+        raise error
+
+    def record(self, effect: Effect, attempts: int = 1) -> None:
+        """Write a checkpoint that has no other effect: one statement, which may join a group commit."""
+        if self.pending():
+            self.commit(lambda connection: effect, attempts)
+            return
+        checkpoint = self.checkpoint(effect, attempts)
+        execution = self.execution
+        try:
+            written = execution.persistently(lambda: execution.services.record(checkpoint))
+        except AlreadyRecorded:
+            execution.adopt(self.name, self.place)
+            return
+        if not written:
+            execution.refused()
+
+    def write(self, connection: BaseDatabaseWrapper, effect: Effect, attempts: int = 1) -> None:
+        """
+        Write the checkpoint in the open transaction.
+
+        :raises FencedOff: if the run is no longer this attempt's; the transaction must then be rolled back.
+        :raises AlreadyRecorded: if the place has a row.
+        """
+        if not checkpoints.record(connection, self.checkpoint(effect, attempts)):
+            raise FencedOff
+        if self.pending():
+            forget(connection, self.execution.claim, *self.place)
+
+    def value(self, effect: Effect) -> Any:
+        """Return or raise what an effect recorded."""
+        recorded = Recorded(self.name, self.kind, effect.output, effect.error, effect.child_id)
+        if effect.error is None and effect.output is not None:
+            return loads(effect.output, what=self.name)
+        return self.execution.answer(recorded, self.place)
+
+    def pending(self) -> bool:
+        """Whether an earlier attempt has begun to wait here."""
+        return self.place in self.execution.waits
+
+    # -- waiting
+
+    def left(self, timeout: float | None) -> float | None:
+        """Seconds until the wait is over: counted from when it was begun, in whichever attempt; None: for ever."""
+        waiting = self.execution.waits.get(self.place)
+        if waiting is not None:
+            return waiting.left
+        return None if timeout is None else timeout - (clock.monotonic() - self.waits_since)
+
+    def wait(self, waits: Sequence[WaitFor], there: Callable[[], bool], *, timeout: float | None, fan_in: int = 0) -> bool:
+        """
+        Wait until ``there()``, parked or suspended; false when the time is over.
+
+        Does not return when the run is suspended: the replay comes here again.
+        """
+        left = self.left(timeout)
+        if left is not None and left <= 0:
+            return False
+        if self.execution.direct:
+            return self._park(waits, there, left)
+        parked = self._parking_time(left)
+        if parked and self._park(waits, there, parked):
+            return True
+        left = self.left(timeout)
+        if left is not None and left <= 0:
+            return False
+        self.execution.suspend(waits, fan_in)
+
+    def _parking_time(self, left: float | None) -> float:
+        longest = config().park_seconds
+        if not longest or not self.execution.services.may_park():
+            return 0.0
+        return min(left, longest) if left is not None else longest
+
+    def _park(self, waits: Sequence[WaitFor], there: Callable[[], bool], seconds: float | None) -> bool:
+        until = None if seconds is None else clock.monotonic() + seconds
+        keys = [wait.source_id for wait in waits if wait.source_id]
+        pause = FIRST_POLL
+        while until is None or clock.monotonic() < until:
+            left = pause if until is None else min(pause, until - clock.monotonic())
+            self.execution.services.park(keys, left if keys else (until or 0) - clock.monotonic())
+            if there():
+                return True
+            self.execution.check()
+            pause = min(LONGEST_POLL, pause * 1.1 + FIRST_POLL)
+        return False
+
+
+def database() -> BaseDatabaseWrapper:
+    """This thread's connection to the runs."""
+    return dialects.connection()

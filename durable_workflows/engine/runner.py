@@ -1,0 +1,159 @@
+"""
+An attempt from its claim to its settling.
+
+    claimed run -> definition and arguments -> history -> the user's function -> what came of it -> its row
+
+The suspension signal is caught here and nowhere else. What becomes of the run is decided by the execution's own state,
+whatever the function returned or raised: ``finally: return``, an exception group or ``except BaseException`` cannot
+swallow a suspension.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from durable_workflows import options, registry, signals
+from durable_workflows.context import calling
+from durable_workflows.definitions import Definition, Step
+from durable_workflows.engine import steps
+from durable_workflows.engine.bodies import watching_writes
+from durable_workflows.engine.execution import Execution
+from durable_workflows.engine.history import Diverged, Unreadable, read
+from durable_workflows.engine.services import HandedBack, Services
+from durable_workflows.engine.suspending import suspend
+from durable_workflows.engine.wholestep import WholeRun
+from durable_workflows.exceptions import (
+    ControlFlow,
+    LeaseLost,
+    NondeterminismError,
+    NotSerializable,
+    PayloadCorrupted,
+    Suspended,
+    WorkflowNotRegistered,
+)
+from durable_workflows.models import claims, dialects, steering
+from durable_workflows.models.claims import Claim
+from durable_workflows.models.outcomes import Ending
+from durable_workflows.models.runs import Stranded
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction
+from durable_workflows.serializers import dump_error, dumps
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of the user's function: a value, or an exception."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+def run_claimed(claim: Claim, services: Services) -> None:
+    """Execute a claimed run in this thread, and settle it."""
+    try:
+        definition = registry.find(claim.name)
+    except WorkflowNotRegistered as error:
+        _strand(claim, Stranded.NAME, str(error))
+        return
+    run(definition, claim, services, direct=False)
+
+
+def run(definition: Definition, claim: Claim, services: Services, direct: bool) -> Came | None:
+    """
+    Execute a run whose lease is held, and settle it.
+
+    :returns: what came of it if its outcome was recorded by this attempt, else None.
+    """
+    signals.send(signals.run_started, run_id=claim.id, name=claim.name, attempt=claim.attempt)
+    try:
+        execution = Execution(claim, services, direct=direct, inline=run)
+        args, kwargs = _arguments(claim)
+    except Unreadable as error:
+        _strand(claim, Stranded.PAYLOAD, str(error))
+        return None
+    except LeaseLost:
+        return None
+    came = _call(execution, definition, args, kwargs)
+    return _settle(execution, came)
+
+
+def _arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
+    stored = read(claim.inputs, f"the arguments of run {claim.id!r}")
+    if not isinstance(stored, dict) or not {"args", "kwargs"} <= stored.keys():
+        raise Unreadable(f"the arguments of run {claim.id!r} are not in the stored form")
+    return stored["args"], stored["kwargs"]
+
+
+def _call(execution: Execution, definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Came:
+    with options.none_set(), calling(execution):
+        try:
+            came = Came(_value(execution, definition, args, kwargs))
+        except BaseException as error:
+            came = Came(error=error)
+    if execution.stopped is None:
+        try:
+            execution.history.check_used_up(execution.branch, execution.position)
+        except Diverged as diverged:
+            execution.stopped = diverged
+    return came
+
+
+def _value(execution: Execution, definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    if isinstance(definition, Step):
+        return steps.perform(WholeRun(execution, definition), definition, tuple(args), kwargs)
+    with watching_writes(execution):
+        return definition.func(*args, **kwargs)
+
+
+def _settle(execution: Execution, came: Came) -> Came | None:
+    claim, stopped = execution.claim, execution.stopped
+    if stopped is None:
+        return _finish(execution, came)
+    if isinstance(stopped, Suspended):
+        suspend(execution)
+    elif isinstance(stopped, HandedBack):
+        in_autocommit(claims.hand_back, [claim])
+    elif isinstance(stopped, Diverged):
+        _strand(claim, Stranded.HISTORY, str(stopped))
+        if execution.direct:
+            raise NondeterminismError(f"Run {claim.id!r} waits for other code. {stopped}")
+    elif isinstance(stopped, Unreadable):
+        _strand(claim, Stranded.PAYLOAD, str(stopped))
+        if execution.direct:
+            raise PayloadCorrupted(f"Run {claim.id!r} waits: {stopped}")
+    return None
+
+
+def _finish(execution: Execution, came: Came) -> Came | None:
+    claim = execution.claim
+    if execution.direct and isinstance(came.error, (KeyboardInterrupt, SystemExit)):
+        # The calling process is being ended: not the run's failure. A worker goes on with it at once.
+        in_autocommit(claims.hand_back, [claim])
+        raise came.error
+    came, ending = _ending(claim, came)
+    try:
+        ended = execution.ended or execution.persistently(lambda: execution.services.end(ending))
+    except ControlFlow:
+        return None
+    if not ended:
+        return None
+    execution.services.ring(claim.id)
+    signals.send(signals.run_finished, run_id=claim.id, name=claim.name, status=ending.status, error=came.error)
+    return came
+
+
+def _ending(claim: Claim, came: Came) -> tuple[Came, Ending]:
+    if came.error is None:
+        try:
+            output = dumps(came.value, what=f"result of {claim.name!r}")
+            return came, Ending(run_id=claim.id, token=claim.token, output=output)
+        except NotSerializable as error:
+            came = Came(error=error)
+    assert came.error is not None
+    return came, Ending(run_id=claim.id, token=claim.token, error=dump_error(came.error))
+
+
+def _strand(claim: Claim, reason: Stranded, note: str) -> None:
+    connection = dialects.connection()
+    in_write_transaction(lambda _: steering.strand(connection, claim.id, claim.token, reason, note))
+    signals.send(signals.run_stranded, run_id=claim.id, name=claim.name, reason=note)

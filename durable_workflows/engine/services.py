@@ -1,0 +1,103 @@
+"""
+What an attempt is given by whoever runs it: the engine itself knows no threads, no polling and no leases.
+
+A worker and, for direct calls, ``worker.local`` inject their own; ``PlainServices`` does for a single thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from django.db import DatabaseError, InterfaceError
+
+from durable_workflows import clock
+from durable_workflows.exceptions import ControlFlow
+from durable_workflows.models import checkpoints, dialects, outcomes
+from durable_workflows.models.checkpoints import Checkpoint
+from durable_workflows.models.outcomes import Ending
+from durable_workflows.models.transactions import in_autocommit, is_lost_connection
+
+T = TypeVar("T")
+
+LONGEST_PAUSE = 1.0
+PATIENCE = 30.0  # seconds that a direct call waits for a lost database
+
+
+class HandedBack(ControlFlow):
+    """The worker stops: the run is given back uncharged, to go on elsewhere at once."""
+
+
+class Services(Protocol):
+    """Writing, waiting and the lease, as the runner of an attempt provides them."""
+
+    def record(self, checkpoint: Checkpoint) -> bool:
+        """Write a free-standing checkpoint; false when fenced off. Raises ``AlreadyRecorded``."""
+
+    def end(self, ending: Ending) -> bool:
+        """Write a run's outcome; false when it is no longer this attempt's."""
+
+    def may_park(self) -> bool:
+        """Whether a wait may keep its thread for a moment."""
+
+    def park(self, keys: Sequence[str], seconds: float) -> None:
+        """Block until something happens to one of these runs here, or the time is over."""
+
+    def holds_lease(self) -> bool:
+        """Whether the lease is still safe to act on."""
+
+    def stopping(self) -> bool:
+        """Whether the run is to be handed back at its next durable call, because its worker stops."""
+
+    def ring(self, run_id: str) -> None:
+        """Tell the waiters of this process that something happened to a run."""
+
+
+class PlainServices:
+    """One statement a write, on the caller's own connection."""
+
+    def record(self, checkpoint: Checkpoint) -> bool:
+        return in_autocommit(checkpoints.record, checkpoint)
+
+    def end(self, ending: Ending) -> bool:
+        return in_autocommit(outcomes.end, ending)
+
+    def may_park(self) -> bool:
+        return True
+
+    def park(self, keys: Sequence[str], seconds: float) -> None:
+        clock.pause(seconds)
+
+    def holds_lease(self) -> bool:
+        return True
+
+    def stopping(self) -> bool:
+        return False
+
+    def ring(self, run_id: str) -> None:
+        pass
+
+
+def persistently(work: Callable[[], T], services: Services, lost: Callable[[], ControlFlow] | None = None) -> T:
+    """
+    Do ``work`` again while the database is away, for as long as the lease is held.
+
+    ``work`` must be safe to repeat after a lost COMMIT reply, as all fenced statements are.
+
+    :param lost: makes the exception for a lease that ran out meanwhile.
+    """
+    began, pause = clock.monotonic(), 0.02
+    while True:
+        try:
+            return work()
+        except (DatabaseError, InterfaceError) as error:
+            connection = dialects.connection()
+            if connection.in_atomic_block or not is_lost_connection(error):
+                raise
+            connection.close()
+            if lost is not None and not services.holds_lease():
+                raise lost() from error
+            if clock.monotonic() - began > PATIENCE:
+                raise
+            clock.pause(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)

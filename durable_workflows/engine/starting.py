@@ -1,0 +1,88 @@
+"""From a definition, arguments and options to the row of a new run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from durable_workflows import registry
+from durable_workflows.conf import config
+from durable_workflows.definitions import Definition, Step, Workflow
+from durable_workflows.exceptions import WorkflowNotRegistered
+from durable_workflows.ids import new_run_id
+from durable_workflows.models.claims import Claim
+from durable_workflows.models.starts import NewRun
+from durable_workflows.options import ID_MAX_LENGTH, INHERIT, StartOptions
+from durable_workflows.serializers import dumps
+
+Call = tuple[Sequence[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """What a child takes from the run that starts it."""
+
+    id: str
+    child_id: str
+    deadline: datetime | None
+    user: str | None
+
+
+def new_run(target: Workflow | Step | str, call: Call, options: StartOptions, parent: Parent | None = None) -> NewRun:
+    """
+    The row of a run to be started.
+
+    :raises NotSerializable: if an argument cannot be stored.
+    """
+    name = target if isinstance(target, str) else target.name
+    definition = _known(target)
+    workflow = definition if isinstance(definition, Workflow) else None
+    timeout, deadline = _limits(workflow, options, parent)
+    return NewRun(
+        id=options.workflow_id or (parent.child_id if parent else new_run_id()),
+        name=name,
+        inputs=_inputs(name, call),
+        queue=options.queue or (workflow.queue if workflow else "default"),
+        app_version=workflow.version if workflow and workflow.version is not None else config().app_version,
+        attributes=options.attributes,
+        user=options.user or (parent.user if parent else None),
+        parent_id=parent.id if parent else None,
+        timeout_seconds=timeout,
+        deadline=deadline,
+        max_recovery_attempts=workflow.max_recovery_attempts if workflow else 100,
+    )
+
+
+def _known(target: Workflow | Step | str) -> Definition | None:
+    if not isinstance(target, str):
+        return target
+    try:
+        return registry.find(target)
+    except WorkflowNotRegistered:
+        return None  # another process may know it; its run waits visibly until one does
+
+
+def _limits(workflow: Workflow | None, options: StartOptions, parent: Parent | None) -> tuple[float | None, datetime | None]:
+    inherited = parent.deadline if parent else None
+    if options.timeout is INHERIT:
+        return (workflow.timeout if workflow else None), inherited
+    if options.timeout is None:
+        return None, None
+    return float(options.timeout), None  # type: ignore[arg-type]  # neither INHERIT nor None
+
+
+def _inputs(name: str, call: Call) -> str:
+    args, kwargs = call
+    return dumps({"args": list(args), "kwargs": dict(kwargs)}, what=f"arguments of {name!r}")
+
+
+def child_id(claim: Claim, branch: str, position: int) -> str:
+    """The id of a child: the same in each replay, another one after a retry, which has another generation."""
+    parts = [claim.id, *([f"g{claim.generation}"] if claim.generation else []), *([branch] if branch else []), str(position)]
+    full = "-".join(parts)
+    if len(full) <= ID_MAX_LENGTH:
+        return full
+    return f"{full[: ID_MAX_LENGTH - 65]}-{hashlib.sha256(full.encode()).hexdigest()}"

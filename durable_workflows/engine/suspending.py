@@ -1,0 +1,57 @@
+"""Giving a run's thread and lease back, once its body is unwound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from durable_workflows import signals
+from durable_workflows.exceptions import LeaseLost
+from durable_workflows.models import claims, correspondence, reading, waking
+from durable_workflows.models.steps import Kind
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction
+from durable_workflows.models.waking import WaitFor
+
+if TYPE_CHECKING:
+    from durable_workflows.engine.execution import Execution
+
+
+def suspend(execution: Execution) -> None:
+    """Make the run WAITING, unless what it waits for has come meanwhile: then it is handed back to go on at once."""
+
+    def sleep_unless_answered(connection: BaseDatabaseWrapper) -> bool:
+        _lock_sources(connection, execution.waiting_for)
+        if any(_answered(connection, wait) for wait in execution.waiting_for):
+            return False
+        waking.suspend(connection, execution.claim, execution.waiting_for, execution.fan_in)
+        return True
+
+    claim = execution.claim
+    try:
+        asleep = execution.persistently(lambda: in_write_transaction(sleep_unless_answered))
+        if not asleep:
+            execution.persistently(lambda: in_autocommit(claims.hand_back, [claim]))
+    except LeaseLost:
+        return
+    if asleep:
+        signals.send(signals.run_suspended, run_id=claim.id, name=claim.name)
+
+
+def _lock_sources(connection: BaseDatabaseWrapper, waits: list[WaitFor]) -> None:
+    """Sources before the waiter, several in the order of their ids; see ``models.waking``."""
+    for_results = {wait.source_id for wait in waits if wait.source_id and wait.kind in (Kind.RESULT, Kind.FIRST)}
+    others = {wait.source_id for wait in waits if wait.source_id} - for_results
+    waking.await_results_of(connection, for_results)
+    waking.lock(connection, others)
+
+
+def _answered(connection: BaseDatabaseWrapper, wait: WaitFor) -> bool:
+    if wait.source_id is None:
+        return False
+    if wait.kind == Kind.RECV:
+        return correspondence.oldest(connection, wait.source_id, wait.key) is not None
+    if wait.kind == Kind.GET_EVENT:
+        return correspondence.latest(connection, wait.source_id, wait.key) is not None
+    outcome = reading.outcomes(connection, [wait.source_id]).get(wait.source_id)
+    return outcome is not None and outcome.final
