@@ -1,0 +1,7 @@
+"""When and where runs are executed, never what: threads, leases, polling, housekeeping."""
+
+from __future__ import annotations
+
+from durable_workflows.worker.supervisor import Options, Supervisor
+
+__all__ = ["Options", "Supervisor"]

@@ -1,0 +1,94 @@
+"""
+From free threads to claimed runs: at most as many as can start at once, so that every claimed run has started.
+
+While there is a backlog, a claim waits until a quarter of the threads is free, so that a batch is worth its round trip;
+one slow run does not hold it up for longer than a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from durable_workflows.ids import new_token
+from durable_workflows.models import claims, dialects
+from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.transactions import is_lost_connection, repeated
+from durable_workflows.worker.loops import Loop
+from durable_workflows.worker.pool import Pool
+
+GATHERING_SECONDS = 0.004
+FULL_SECONDS = 0.5
+SUSPECT_PATIENCE = 10.0  # seconds that a pool is given to run empty for a suspect
+
+
+class Claiming:
+    """
+    The claim loop of one worker.
+
+    :param queues: which queues are served, asked anew each time.
+    """
+
+    def __init__(self, pool: Pool, claimer: Callable[[], Claimer], queues: Callable[[], tuple[str, ...]]) -> None:
+        self.pool = pool
+        self.claimer = claimer
+        self.queues = queues
+        self.suspects = False
+        self.unknown_ahead = False  # a queue had something to claim, but not for us
+        self._turn = 0
+        self.loop = Loop("claimer", self._tick)
+
+    def _tick(self) -> float:
+        free = self.pool.wait_for(max(1, self.pool.size // 4), GATHERING_SECONDS) or self.pool.wait_for(1, FULL_SECONDS)
+        if self.suspects and self._claim_suspect():
+            return 0.0
+        if not free:
+            return 0.0
+        taken = self._claim(free)
+        return 0.0 if taken else IDLE_SECONDS
+
+    def _claim(self, free: int) -> int:
+        queues = self.queues()
+        busy = queues if len(queues) == 1 else claims.busy_queues(dialects.connection(), queues)
+        if not busy:
+            return 0
+        self._turn += 1
+        first = self._turn % len(busy)
+        taken = 0
+        for place, queue in enumerate([*busy[first:], *busy[:first]]):
+            share = -(-(free - taken) // (len(busy) - place))  # what is left, divided among the queues that are left
+            taken += self._claim_from(queue, share)
+        self.unknown_ahead = not taken
+        return taken
+
+    def _claim_from(self, queue: str, limit: int, suspects: bool = False) -> int:
+        if limit < 1:
+            return 0
+        claimer, token = self.claimer(), new_token()
+        try:
+            claimed = repeated(
+                lambda: claims.claim(dialects.connection(), claimer, queue, limit=limit, token=token, suspects=suspects)
+            )
+        except Exception as error:
+            claimed = self._find_out(error, claimer, token)
+        self.pool.submit(claimed)
+        return len(claimed)
+
+    def _find_out(self, error: Exception, claimer: Claimer, token: str) -> list[Claim]:
+        """The claim's reply was lost: its token, made here, tells whether it was committed."""
+        if not is_lost_connection(error):
+            raise error
+        dialects.connection().close()
+        return claims.claimed_with(dialects.connection(), claimer, token)
+
+    def _claim_suspect(self) -> bool:
+        """Run one that may have killed its worker, alone: claim nothing else until it is done."""
+        if self.pool.wait_for(self.pool.size, SUSPECT_PATIENCE) < self.pool.size:
+            return False
+        taken = any(self._claim_from(queue, 1, suspects=True) for queue in self.queues())
+        self.suspects = False
+        while taken and not self.loop.stopped.is_set() and self.pool.free < self.pool.size:
+            self.pool.wait_for(self.pool.size, FULL_SECONDS)
+        return taken
+
+
+IDLE_SECONDS = 3600.0  # the bell and the pulse wake it

@@ -1,0 +1,134 @@
+"""
+What a process lends to its direct calls, its waiting clients and its workers: one of each per process.
+
+A direct call's lease belongs to a row of this process that beats while there are any. A forked child starts afresh.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from durable_workflows import registry, signals
+from durable_workflows.conf import config
+from durable_workflows.ids import new_worker_id
+from durable_workflows.models import checkpoints, dialects, outcomes, sessions
+from durable_workflows.models.checkpoints import Checkpoint
+from durable_workflows.models.outcomes import Ending
+from durable_workflows.models.presence import Presence
+from durable_workflows.worker.groups import GroupWriter
+from durable_workflows.worker.heart import Heart
+from durable_workflows.worker.hints import Hinter
+from durable_workflows.worker.hub import Hub
+
+
+class SharedServices:
+    """What all attempts of this process share: the group writers and the hub."""
+
+    def __init__(self, local: LocalProcess) -> None:
+        self._local = local
+
+    def record(self, checkpoint: Checkpoint) -> bool:
+        return self._local.checkpoints.write(checkpoint)
+
+    def end(self, ending: Ending) -> bool:
+        return self._local.endings.write(ending)
+
+    def park(self, keys: Sequence[str], seconds: float) -> None:
+        self._local.hub.park(keys, seconds)
+
+    def ring(self, run_id: str) -> None:
+        self._local.hub.ring(run_id)
+
+    def may_park(self) -> bool:
+        return True
+
+    def stopping(self) -> bool:
+        return False
+
+    def holds_lease(self) -> bool:
+        return True
+
+
+class DirectServices(SharedServices):
+    """For a direct call: the lease of this process's row."""
+
+    def __init__(self, local: LocalProcess, heart: Heart | None) -> None:
+        super().__init__(local)
+        self._heart = heart
+
+    def holds_lease(self) -> bool:
+        return self._heart is None or self._heart.holds_lease()
+
+
+class LocalProcess:
+    """The services of one process."""
+
+    def __init__(self) -> None:
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+        signals.claimable.connect(self._became_claimable, dispatch_uid="durable_workflows.local", weak=False)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._heart: Heart | None = None
+        self.hub = Hub()
+        self.hinter = Hinter()
+        self.checkpoints = GroupWriter[Checkpoint](checkpoints.record, checkpoints.record_group)
+        self.endings = GroupWriter[Ending](outcomes.end, outcomes.end_group)
+
+    def _became_claimable(self, **kwargs: Any) -> None:
+        self.hub.chime()
+        self.hinter.hint()
+
+    def services(self) -> DirectServices:
+        """The services for one direct call; in a ``TestCase``, whose rows nobody else sees, there is no row to beat."""
+        if dialects.connection().in_atomic_block:
+            return DirectServices(self, None)
+        return DirectServices(self, self._beating())
+
+    def lease(self) -> tuple[str | None, str | None]:
+        """The id of this process's row, and this thread's session."""
+        connection = dialects.connection()
+        if connection.in_atomic_block:
+            return None, None
+        return self._beating().worker.id, sessions.describe(connection)
+
+    def _beating(self) -> Heart:
+        with self._lock:
+            if self._heart is None or self._heart.lost or not self._heart.holds_lease():
+                self._heart = Heart(_direct_presence())
+                self._heart.start()
+            return self._heart
+
+    def park(self, keys: Sequence[str], seconds: float) -> None:
+        """Block until something happens to one of these runs here, or the time is over."""
+        self.hub.park(keys, seconds)
+
+    def ring(self, run_id: str) -> None:
+        """Tell the waiters of this process that something happened to a run."""
+        self.hub.ring(run_id)
+
+    def close(self) -> None:
+        """End the heartbeat and the hints of this process, and their connections; both begin anew when needed."""
+        with self._lock:
+            heart, self._heart = self._heart, None
+        if heart is not None:
+            heart.stop()
+            heart.loop.join(5)
+        self.hinter.close()
+
+
+def _direct_presence() -> Presence:
+    return Presence(
+        id=new_worker_id(config().executor_id), hostname=socket.gethostname(), pid=os.getpid(), direct=True,
+        lease_seconds=config().lease_seconds, names=tuple(registry.names()), app_version=config().app_version,
+    )  # fmt: skip
+
+
+LOCAL = LocalProcess()
+
+__all__ = ["LOCAL", "DirectServices", "LocalProcess", "SharedServices"]

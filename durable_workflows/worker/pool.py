@@ -1,0 +1,93 @@
+"""The threads that execute runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from django.db import connections, reset_queries
+
+from durable_workflows import conf
+from durable_workflows.models import dialects
+from durable_workflows.models.claims import Claim
+
+
+class Pool:
+    """
+    A fixed number of threads, each with its own database connection that it keeps.
+
+    :param work: executes one claim; it must not raise.
+    :param prepare: is called in each thread before its first claim.
+    """
+
+    def __init__(self, size: int, work: Callable[[Claim], None], prepare: Callable[[], None]) -> None:
+        self.size = size
+        self._work = work
+        self._prepare = prepare
+        self._queue: SimpleQueue[Claim | None] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._running: dict[str, Claim] = {}
+        self._threads = [threading.Thread(target=self._serve, name=f"durable-{number}", daemon=True) for number in range(size)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def free(self) -> int:
+        """How many claims could start at once."""
+        return self.size - len(self._running)
+
+    def running(self) -> dict[str, Claim]:
+        """The claims that are being executed, by run id."""
+        with self._changed:
+            return dict(self._running)
+
+    def submit(self, claims: list[Claim]) -> None:
+        """Execute claims, no more than were ``free``."""
+        with self._changed:
+            self._running |= {claim.id: claim for claim in claims}
+        for claim in claims:
+            self._queue.put(claim)
+
+    def wait_for(self, free: int, seconds: float) -> int:
+        """Block until so many claims could start, or the time is over; returns how many could."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.free >= free, seconds)
+            return self.free
+
+    def stop(self) -> None:
+        """Have each thread end after what it executes."""
+        for _ in self._threads:
+            self._queue.put(None)
+
+    def _serve(self) -> None:
+        self._prepare()
+        try:
+            while (claim := self._queue.get()) is not None:
+                try:
+                    self._work(claim)
+                    self._tidy()
+                finally:
+                    self._done(claim)
+        finally:
+            connections.close_all()
+
+    def _done(self, claim: Claim) -> None:
+        with self._changed:
+            if self._running.get(claim.id) is claim:
+                del self._running[claim.id]
+            self._changed.notify_all()
+
+    def _tidy(self) -> None:
+        """Other databases as at a request's end; the runs' own connection is kept while it works."""
+        if conf.debug():
+            reset_queries()
+        kept = dialects.alias()
+        for connection in connections.all(initialized_only=True):
+            if connection.alias != kept:
+                connection.close_if_unusable_or_obsolete()
+            elif connection.in_atomic_block or (connection.errors_occurred and not connection.is_usable()):
+                connection.close()
+            connection.errors_occurred = False

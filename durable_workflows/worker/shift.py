@@ -1,0 +1,172 @@
+"""
+One worker under one id: its threads, its heart and its loops.
+
+A worker that was declared lost, because it was stopped or cut off for longer than its lease, can never act under its id
+again. Its shift ends, what it was executing is refused at its next fence, and a new shift begins.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from durable_workflows import clock, registry, signals
+from durable_workflows.conf import config
+from durable_workflows.definitions import Workflow
+from durable_workflows.engine.runner import run_claimed
+from durable_workflows.ids import new_worker_id
+from durable_workflows.models import claims, presence, sessions
+from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.presence import Presence
+from durable_workflows.models.transactions import in_autocommit
+from durable_workflows.queues import Queue
+from durable_workflows.worker import hints, scheduling
+from durable_workflows.worker.claimer import Claiming
+from durable_workflows.worker.heart import Heart
+from durable_workflows.worker.housekeeping import Housekeeping
+from durable_workflows.worker.local import LOCAL, SharedServices
+from durable_workflows.worker.pool import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """
+    What a worker was asked for.
+
+    :param threads: runs at once; None: the setting ``THREADS``.
+    :param queues: the queues to serve; empty: all that this process declares.
+    :param exclude: queues not to serve.
+    """
+
+    threads: int | None = None
+    queues: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def served(self) -> tuple[str, ...]:
+        """The queues to serve, as declared by now."""
+        return tuple(queue for queue in self.queues or declared_queues() if queue not in self.exclude)
+
+
+def declared_queues() -> tuple[str, ...]:
+    """Every queue that this process's code names."""
+    of_workflows = {definition.queue for definition in registry.definitions() if isinstance(definition, Workflow)}
+    of_schedules = {schedule.queue for schedule in registry.schedules() if schedule.queue}
+    return tuple(sorted({"default", *Queue.declared, *of_workflows, *of_schedules}))
+
+
+class Shift:
+    """A worker from its registration to its end."""
+
+    def __init__(self, options: Options, on_lost: Callable[[], None]) -> None:
+        self.options = options
+        self.stopping = threading.Event()
+        threads = options.threads or config().threads
+        self.presence = _presence(options, threads)
+        self.heart = Heart(self.presence, memory=self._memory, on_lost=on_lost, prepare=self._prepare)
+        self.pool = Pool(threads, self._work, self._prepare)
+        self.claiming = Claiming(self.pool, self._claimer, options.served)
+        self.housekeeping = Housekeeping(self.presence.id, options.served, self.claiming)
+        self.listener = hints.listener(self._heard)
+        self.services = _WorkerServices(self)
+
+    def start(self) -> None:
+        """Register, and begin to work."""
+        scheduling.declare()
+        self.heart.start()
+        self.pool.start()
+        for loop in self._loops():
+            loop.prepare = self._prepare
+            loop.start()
+        LOCAL.hub.add_bell(self.claiming.loop.bell)
+        LOCAL.hub.add_bell(self.housekeeping.loop.bell)
+        signals.send(signals.worker_started, worker_id=self.presence.id, queues=self.options.served(), threads=self.pool.size)
+
+    def _loops(self) -> list[hints.Loop]:
+        return [loop for loop in (self.claiming.loop, self.housekeeping.loop, self.listener) if loop is not None]
+
+    def stop(self, grace: float, hurry: threading.Event) -> int:
+        """
+        Claim no more, let what is being executed come to its next durable call, and hand the rest back at once.
+
+        :param grace: seconds to wait for that, unless ``hurry`` is set.
+        :returns: how many runs were taken from a thread that was still executing them.
+        """
+        self.stopping.set()
+        for loop in self._loops():
+            loop.stop()
+        LOCAL.hub.remove_bell(self.claiming.loop.bell)
+        LOCAL.hub.remove_bell(self.housekeeping.loop.bell)
+        self.claiming.loop.join(5)
+        until = clock.monotonic() + grace
+        while self.pool.free < self.pool.size and clock.monotonic() < until and not hurry.is_set():
+            self.pool.wait_for(self.pool.size, min(0.1, max(0.0, until - clock.monotonic())))
+        return self._end()
+
+    def _end(self) -> int:
+        left = list(self.pool.running().values())
+        handed_back = in_autocommit(claims.hand_back, left) if left else 0
+        self.pool.stop()
+        self.heart.stop()
+        signals.send(signals.worker_stopped, worker_id=self.presence.id, handed_back=handed_back)
+        return handed_back
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being executed."""
+        return self.pool.free == self.pool.size
+
+    def _prepare(self) -> None:
+        sessions.belong_to(self.presence.id, self.presence.sessions)
+
+    def _memory(self) -> set[str]:
+        return set(self.pool.running()) | self.services.inline
+
+    def _claimer(self) -> Claimer:
+        names = tuple(registry.names())
+        if names != self.presence.names or self.options.served() != self.presence.queues:
+            self._publish(names)
+        return Claimer(worker_id=self.presence.id, names=names, app_version=self.presence.app_version)
+
+    def _publish(self, names: tuple[str, ...]) -> None:
+        """Definitions that came after the start are served too."""
+        self.presence = replace(self.presence, names=names, queues=self.options.served())
+        in_autocommit(presence.publish, self.presence)
+
+    def _heard(self) -> None:
+        self.claiming.loop.wake()
+        self.housekeeping.loop.wake()
+
+    def _work(self, claim: Claim) -> None:
+        try:
+            run_claimed(claim, self.services)
+        except Exception as error:  # the engine's own failure, such as a database that stays away: recovery has the run
+            signals.send(signals.loop_failed, loop=f"run {claim.id}", error=error, retry_in=None)
+
+
+class _WorkerServices(SharedServices):
+    """For the runs of one shift."""
+
+    def __init__(self, shift: Shift) -> None:
+        super().__init__(LOCAL)
+        self._shift = shift
+        self.inline: set[str] = set()
+
+    def may_park(self) -> bool:
+        return self._shift.pool.free > 0 and not self._shift.stopping.is_set()
+
+    def stopping(self) -> bool:
+        return self._shift.stopping.is_set()
+
+    def holds_lease(self) -> bool:
+        return self._shift.heart.holds_lease()
+
+
+def _presence(options: Options, threads: int) -> Presence:
+    return Presence(
+        id=new_worker_id(config().executor_id), hostname=socket.gethostname(), pid=os.getpid(),
+        lease_seconds=config().lease_seconds, queues=options.served(), names=tuple(registry.names()),
+        app_version=config().app_version, threads=threads, sessions=threads + sessions.SPARE_SESSIONS,
+    )  # fmt: skip
