@@ -23,6 +23,21 @@ logger = logging.getLogger("durable_workflows")
 LONGEST = 500  # characters of one value; a message may quote a whole document
 
 
+def to_console(verbosity: int) -> None:
+    """
+    Have a command's log lines seen, unless the project has told where they go.
+
+    :param verbosity: as ``manage.py`` has it: 0 for problems only, 1 for what matters, 2 and more for everything.
+    """
+    root = logging.getLogger("durable_workflows")
+    if root.handlers or logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("{asctime} {levelname:7} {message}", style="{"))
+    root.addHandler(handler)
+    root.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
+
+
 def connect() -> None:
     """Start writing log lines; calling it again changes nothing."""
     for name, receiver in RECEIVERS.items():
