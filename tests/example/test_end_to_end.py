@@ -48,7 +48,7 @@ def worker(processes: Processes, database_url: str, settings: Settings, tmp_path
         "LEASE_SECONDS": "1",
         "HEARTBEAT_SECONDS": "0.3",
     }
-    return lambda: processes.worker("--threads", "4", env=env)
+    return lambda: processes.worker("--threads", "4", "--no-reload", env=env)
 
 
 def test_a_checkout_outlives_the_worker_that_was_killed_in_it(client: Client, lamp: Product, worker: Worker) -> None:
