@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from durable_workflows.worker.local import LOCAL
 from tests import conductor, databases, reporting
 from tests.processes import ROOT, Processes
 
@@ -41,6 +42,15 @@ def django_db_setup(
     yield
     with django_db_blocker.unblock():
         databases.disconnect_others(connection)
+
+
+@pytest.fixture(autouse=True)
+def own_process_at_rest(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a direct call started in this process (its heartbeat) ends with the test, before the rows are removed."""
+    if "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
+    yield
+    LOCAL.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ CLOCKS = {
     "datetime.datetime.now",
     "datetime.datetime.today",
     "datetime.datetime.utcnow",
-    "django.utils.timezone.localtime",
     "django.utils.timezone.now",
     "time.monotonic",
     "time.monotonic_ns",
