@@ -1,0 +1,65 @@
+"""What all pages share: rows are looked at, never edited, and never counted beyond a cap."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    # Both are generic for type checkers only.
+    ModelAdmin = admin.ModelAdmin[Any]
+    AnyPaginator = Paginator[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+    AnyPaginator = Paginator
+
+
+class CappedPaginator(AnyPaginator):
+    """Counts no more rows than one would ever page through: ``COUNT(*)`` over a big table is a scan of it."""
+
+    cap = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, at most ``cap``."""
+        return min(self._looked_at, self.cap)
+
+    @cached_property
+    def capped(self) -> bool:
+        """Whether there are more rows than were counted."""
+        return self._looked_at > self.cap
+
+    @cached_property
+    def _looked_at(self) -> int:
+        rows = cast("QuerySet[Any]", self.object_list)  # the admin hands in nothing else
+        return rows.order_by().values("pk")[: self.cap + 1].count()
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows to look at, for those with the permission to view them. What changes a run is an action of its own."""
+
+    paginator = CappedPaginator
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    class Media:
+        css = {"all": ["durable_workflows/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # PostgreSQL's driver refuses to send the character, so no row can have it.
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
