@@ -33,7 +33,7 @@ class QueueAdmin(ReadOnlyAdmin):
     @admin.display(description=_("limits"))
     def limits(self, queue: QueueState) -> str:
         given = {**(queue.declared or {}), **(queue.overrides or {})}
-        shown = ", ".join(f"{name} {_in_words(value)}" for name, value in given.items() if value not in (None, False))
+        shown = ", ".join(f"{name} {_in_words(value)}" for name, value in sorted(given.items()) if value not in (None, False))
         count = len(queue.overrides or {})
         note = ngettext("%(count)d overridden", "%(count)d overridden", count) % {"count": count} if count else ""
         return " · ".join(part for part in (shown or gettext("none"), note) if part)
@@ -56,4 +56,4 @@ def _in_words(value: Any) -> str:
     """A limiter is a dict: "(limit 50, period 30)"."""
     if not isinstance(value, dict):
         return str(value)
-    return f"({', '.join(f'{name} {part}' for name, part in value.items())})"
+    return f"({', '.join(f'{name} {part}' for name, part in sorted(value.items()))})"

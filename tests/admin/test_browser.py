@@ -1,0 +1,212 @@
+"""The pages in a real browser: under a strict policy, in both colour schemes, on a narrow screen, and by clicks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from durable_workflows.models import Kind, WorkflowRun
+from durable_workflows.states import RunState
+from tests.admin.conftest import RUNS, page_of
+from tests.admin.rows import dumps, error_text, make_attempt, make_message, make_run, make_step, make_wait
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH"),
+]
+
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+T = TypeVar("T")
+
+# The contrast of each label's text with its own background, by WCAG 2.1; an array of [text, ratio].
+CONTRASTS = """
+() => {
+  const parts = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  const light = colour => {
+    const [r, g, b] = parts(colour).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = e => { const c = getComputedStyle(e).backgroundColor; return /, 0\\)$/.test(c) ? behind(e.parentElement) : c; };
+  return [...document.querySelectorAll('.dw-pill, .dw-alarm, .dw-module, .dw-now')].map(e => {
+    const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+    return [e.className + ' ' + e.textContent, (a + 0.05) / (b + 0.05)];
+  });
+}
+"""
+
+
+@pytest.fixture
+def visit(live_server: LiveServer, db: None) -> Callable[..., Any]:
+    """
+    Runs ``look(page, base_url)`` with a page of a browser that is logged in, and returns what it returns.
+
+    In a thread of its own: Playwright's event loop would keep Django's ORM from working in this one. Whatever the page's
+    policy blocks, or its scripts throw, fails the test.
+    """
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    session = client.cookies["sessionid"].value
+
+    def make(look: Callable[[Page, str], T], **options: Any) -> T:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(_look, look, live_server.url, session, options).result()
+
+    return make
+
+
+def _look(look: Callable[[Page, str], T], url: str, session: str, options: dict[str, Any]) -> T:
+    complaints: list[str] = []
+    with _browser(options) as context:
+        context.add_cookies([{"name": "sessionid", "value": session, "url": url}])
+        context.route("**/*", _with_policy)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if _is_bad(message) else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        seen = look(page, url)
+    assert complaints == []
+    return seen
+
+
+@contextmanager
+def _browser(options: dict[str, Any]) -> Iterator[BrowserContext]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        finally:
+            browser.close()
+
+
+def _with_policy(route: Route) -> None:
+    if route.request.url.endswith("/favicon.ico"):
+        route.fulfill(status=204)
+        return
+    response = route.fetch(max_redirects=0)
+    route.fulfill(response=response, headers={**response.headers, "content-security-policy": POLICY})
+
+
+def _is_bad(message: ConsoleMessage) -> bool:
+    return message.type in ("error", "warning")
+
+
+def fill() -> WorkflowRun:
+    """A run in every state, and one with everything."""
+    for state in RunState:
+        make_run(status=state, recovery_attempts=1)
+    make_run(stranded="name")
+    run = make_run(status="WAITING", id="order-1043-with-a-long-name", error=error_text(ValueError("no tea")))
+    make_step(run, 1, output=dumps({"items": ["x" * 90] * 9}))
+    make_step(run, 2, output=None, error=error_text(OSError("x" * 400)))
+    make_attempt(run, 2)
+    make_wait(run, Kind.RECV, key="paid")
+    make_message(run, payload=dumps("x" * 600))
+    return run
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_label_can_be_read(visit: Callable[..., Any], scheme: str) -> None:
+    run = fill()
+
+    def look(page: Page, url: str) -> list[tuple[str, float]]:
+        page.goto(url + RUNS)
+        found = page.evaluate(CONTRASTS)
+        page.goto(url + page_of(run.pk))
+        return [*found, *page.evaluate(CONTRASTS)]
+
+    contrasts = visit(look, color_scheme=scheme)
+    assert len(contrasts) > 2 * len(RunState)
+    assert [(what, ratio) for what, ratio in contrasts if ratio < 4.5] == []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_page_is_wider_than_the_screen(visit: Callable[..., Any], width: int) -> None:
+    run = fill()
+
+    def look(page: Page, url: str) -> list[int]:
+        beyond = []
+        for address in (RUNS, page_of(run.pk)):
+            page.goto(url + address)
+            beyond.append(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+        return beyond
+
+    assert visit(look, viewport={"width": width, "height": 800}) == [0, 0]
+
+
+def test_a_click_selects_the_whole_id(visit: Callable[..., Any]) -> None:
+    run = fill()
+
+    def look(page: Page, url: str) -> str:
+        page.goto(f"{url}{RUNS}?q={run.pk}")
+        page.click("#result_list .dw-id")
+        return str(page.evaluate("getSelection().toString()"))
+
+    assert visit(look).strip() == run.pk
+
+
+def test_a_traceback_unfolds(visit: Callable[..., Any]) -> None:
+    run = fill()
+
+    def look(page: Page, url: str) -> tuple[bool, bool]:
+        page.goto(url + page_of(run.pk))
+        trace = page.locator("#error .dw-trace")
+        before = trace.is_visible()
+        page.click("#error summary")
+        return before, trace.is_visible()
+
+    assert visit(look) == (False, True)
+
+
+def test_a_run_is_cancelled_by_clicks(visit: Callable[..., Any]) -> None:
+    run = fill()
+
+    def look(page: Page, url: str) -> str:
+        page.goto(url + page_of(run.pk))
+        page.click("text=Cancel…")
+        page.click("text=Yes, Cancel")
+        page.wait_for_url(url + page_of(run.pk))
+        return page.inner_text("#content-start")
+
+    text = visit(look)
+    assert "1 workflow run was cancelled." in text
+    assert WorkflowRun.objects.get(pk=run.pk).status == RunState.CANCELLED
+
+
+def test_runs_of_the_list_are_resumed_by_clicks(visit: Callable[..., Any]) -> None:
+    dead = make_run(status="MAX_RECOVERY_ATTEMPTS_EXCEEDED", recovery_attempts=9)
+
+    def look(page: Page, url: str) -> str:
+        page.goto(f"{url}{RUNS}?status__exact=MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+        page.check(f'[value="{dead.pk}"]')
+        page.select_option("select[name=action]", "resume_runs")
+        page.click("button[name=index]")
+        page.click("text=Yes, Resume")
+        page.wait_for_url("**/workflowrun/?status__exact=MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+        return page.inner_text("#content-start")
+
+    assert "1 workflow run was resumed." in visit(look)
+    assert WorkflowRun.objects.get(pk=dead.pk).status == RunState.ENQUEUED
+
+
+def test_a_part_of_a_name_filters_the_list(visit: Callable[..., Any]) -> None:
+    make_run(name="shop.workflows.checkout")
+    make_run(name="library.workflows.index")
+
+    def look(page: Page, url: str) -> list[str]:
+        page.goto(url + RUNS)
+        page.fill("[name=workflow]", "library")
+        page.press("[name=workflow]", "Enter")
+        page.wait_for_url("**workflow=library")
+        return page.locator("#result_list .dw-name").all_inner_texts()
+
+    assert visit(look) == ["index"]
