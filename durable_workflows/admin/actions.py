@@ -69,7 +69,7 @@ class Deed:
 
     def _do(self, ids: Sequence[str]) -> list[str] | None:
         """The ids of the runs that it was done to; None if it failed. No deed without its log entry."""
-        with_option = "option" in self.request.POST
+        with_option = bool(self.verb.option) and "option" in self.request.POST
 
         def deed_and_log(_connection: BaseDatabaseWrapper) -> list[str]:
             self.verb.call(ids, with_option)
@@ -94,7 +94,7 @@ class Deed:
             user_id=cast(Any, self.request.user.pk),  # nobody anonymous gets this far
             queryset=WorkflowRun.objects.filter(pk__in=ids).only("pk", "name"),
             action_flag=CHANGE,
-            change_message=f"{self.verb.logged} {self.verb.option}." if with_option else self.verb.logged,
+            change_message=self.verb.logged_with_option if with_option else self.verb.logged,
         )
 
     def _report(self, done: int, left: int) -> None:

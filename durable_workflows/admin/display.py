@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from durable_workflows import clock
-from durable_workflows.conf import config
+from durable_workflows.conf import config, uses_time_zones
 from durable_workflows.states import RunState
 
 CLIP = 4_000  # characters of a value that a page shows
@@ -125,19 +125,22 @@ def timestamp(value: datetime | None) -> SafeString | None:
     if value is None:
         return None
     exact = local(value).isoformat(" ")
-    return format_html('<time datetime="{}" title="{}">{}</time>', value.isoformat(), exact, moment(value))
+    day, time = moment(value).split(" ")
+    return format_html(
+        '<time datetime="{}" title="{}"><span>{}</span> <span>{}</span></time>', value.isoformat(), exact, day, time
+    )
 
 
 def elapsed(start: datetime | None, end: datetime | None) -> str:
     """From ``start`` to ``end``, or until now if it has not ended; "" if it has not begun."""
     if start is None:
         return ""
-    return duration(end - start) if end else _("%(time)s so far") % {"time": duration(present(like=start) - start)}
+    return duration(end - start) if end else _("%(time)s so far") % {"time": duration(present() - start)}
 
 
-def present(*, like: datetime) -> datetime:
-    """The present; naive if ``like`` is, as in a project without time zones."""
-    return timezone.make_naive(clock.now()) if timezone.is_naive(like) else clock.now()
+def present() -> datetime:
+    """The present, naive in a project without time zones, as its rows are."""
+    return clock.now() if uses_time_zones() else timezone.make_naive(clock.now())
 
 
 def duration(span: timedelta) -> str:

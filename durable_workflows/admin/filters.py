@@ -13,10 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_workflows import registry
 from durable_workflows.admin.base import ModelAdmin
-from durable_workflows.admin.display import split_name
+from durable_workflows.admin.display import present, split_name
 from durable_workflows.definitions import Workflow
 from durable_workflows.models import QueueState, Stranded, Wait
-from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.states import RunState
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class WaitingLongerFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if (value := self.value()) not in self.spans:
             return queryset
-        since = DatabaseNow(-self.spans[value][0].total_seconds())
+        since = present() - self.spans[value][0]  # not the database's clock, which planners cannot reckon with
         current = Wait.objects.filter(run=OuterRef("pk"), generation=OuterRef("generation"))
         return queryset.filter(Exists(current.filter(created_at__lt=since)), status=RunState.WAITING)
 

@@ -30,6 +30,7 @@ class Verb:
     :param call: carries it out for some ids, the option being that of the confirmation page.
     :param arrives_in: the states that tell afterwards which runs it got hold of; empty if they cannot.
     :param option: a choice on the confirmation page, or "".
+    :param logged: what the log says of each run; in English, as it is stored.
     """
 
     action: str
@@ -44,6 +45,7 @@ class Verb:
     done: _StrPromise
     left_alone: _StrPromise
     logged: str
+    logged_with_option: str = ""
     dangerous: bool = False
 
 
@@ -59,14 +61,15 @@ CANCEL = Verb(
         "A waiting run ends at once, a running one at its next step. What the steps have done so far stays done. "
         "A cancelled run can be resumed later."
     ),
-    option=_("Also cancel the runs that were started by it"),
+    option=_("Also cancel child runs, and theirs"),
     done=ngettext_lazy("%(count)d workflow run was cancelled.", "%(count)d workflow runs were cancelled.", "count"),
     left_alone=ngettext_lazy(
-        "%(count)d workflow run was left alone, because it had ended already.",
-        "%(count)d workflow runs were left alone, because they had ended already.",
+        "%(count)d workflow run is left alone, because it has ended already.",
+        "%(count)d workflow runs are left alone, because they have ended already.",
         "count",
     ),
     logged="Cancelled.",
+    logged_with_option="Cancelled, with its child runs.",
     dangerous=True,
 )
 
@@ -83,8 +86,8 @@ RESUME = Verb(
     ),
     done=ngettext_lazy("%(count)d workflow run was resumed.", "%(count)d workflow runs were resumed.", "count"),
     left_alone=ngettext_lazy(
-        "%(count)d workflow run was left alone, because it is running or has finished.",
-        "%(count)d workflow runs were left alone, because they are running or have finished.",
+        "%(count)d workflow run is left alone, because it is running or has finished.",
+        "%(count)d workflow runs are left alone, because they are running or have finished.",
         "count",
     ),
     logged="Resumed.",

@@ -51,7 +51,7 @@ def test_the_action_asks_first(admin_client: Client) -> None:
     assert "Cancel this workflow run?" in text
     assert waiting.pk in text
     assert finished.pk not in text
-    assert "1 workflow run was left alone, because it had ended already." in text
+    assert "1 workflow run is left alone, because it has ended already." in text
     assert status_of(waiting.pk) == S.WAITING
     assert logged() == {}
 
@@ -61,7 +61,7 @@ def test_cancelling_reports_and_logs_each_run(admin_client: Client) -> None:
     ended = make_run(status=S.SUCCESS)
     text = text_after(admin_client, confirmed("cancel_runs", [*ids, ended.pk]))
     assert "5 workflow runs were cancelled." in text
-    assert "1 workflow run was left alone, because it had ended already." in text
+    assert "1 workflow run is left alone, because it has ended already." in text
     assert {status_of(run_id) for run_id in ids} == {S.CANCELLED}
     assert status_of(ended.pk) == S.SUCCESS
     assert logged() == dict.fromkeys(ids, "Cancelled.")
@@ -77,7 +77,7 @@ def test_resuming_reports_and_logs_each_run(admin_client: Client) -> None:
     left = [make_run(status=status).pk for status in (S.SUCCESS, S.ERROR, S.RUNNING)]
     text = text_after(admin_client, confirmed("resume_runs", [*ids, stuck.pk, *left]))
     assert "6 workflow runs were resumed." in text
-    assert "3 workflow runs were left alone, because they are running or have finished." in text
+    assert "3 workflow runs are left alone, because they are running or have finished." in text
     assert {status_of(run_id) for run_id in ids} == {S.ENQUEUED}
     assert WorkflowRun.objects.get(pk=stuck.pk).stranded == ""
     assert [status_of(run_id) for run_id in left] == [S.SUCCESS, S.ERROR, S.RUNNING]
@@ -89,7 +89,7 @@ def test_children_are_cancelled_when_asked_for(admin_client: Client) -> None:
     child = make_run(status=S.WAITING, parent=parent)
     text_after(admin_client, confirmed("cancel_runs", [parent.pk], option="yes"))
     assert status_of(child.pk) == S.CANCELLED
-    assert logged() == {parent.pk: "Cancelled. Also cancel the runs that were started by it."}
+    assert logged() == {parent.pk: "Cancelled, with its child runs."}
 
 
 def test_children_go_on_when_not_asked_for(admin_client: Client) -> None:
@@ -110,7 +110,7 @@ def test_a_run_that_ended_meanwhile_is_not_counted(admin_client: Client, monkeyp
     monkeypatch.setattr(primitives, "cancel_workflows", end_first)
     text = text_after(admin_client, confirmed("cancel_runs", [quick.pk, slow.pk]))
     assert "1 workflow run was cancelled." in text
-    assert "1 workflow run was left alone" in text
+    assert "1 workflow run is left alone" in text
     assert logged() == {slow.pk: "Cancelled."}
 
 

@@ -22,6 +22,7 @@ from tests.admin.rows import dumps, error_text, make_attempt, make_message, make
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
+    pytest.mark.once,  # what a browser makes of a page is the same on every database
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH"),
 ]
