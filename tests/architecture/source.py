@@ -42,7 +42,7 @@ class Module:
     @cached_property
     def imported(self) -> dict[str, str]:
         """What each imported name stands for: ``{"sleep": "time.sleep"}``."""
-        found = {}
+        found: dict[str, str] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 found |= {(alias.asname or alias.name.split(".")[0]): alias.name for alias in node.names}

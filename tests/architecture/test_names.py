@@ -8,6 +8,7 @@ import re
 from functools import cache
 
 import pytest
+from django.dispatch import Signal
 
 import durable_workflows
 from durable_workflows import conf, signals
@@ -60,7 +61,7 @@ def test_every_setting_has_a_heading() -> None:
 
 
 def test_every_signal_has_a_heading() -> None:
-    names = [name for name, value in vars(signals).items() if isinstance(value, signals.Signal)]
+    names = [name for name, value in vars(signals).items() if isinstance(value, Signal)]
     assert names
     assert_headings(names)
 

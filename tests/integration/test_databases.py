@@ -22,7 +22,7 @@ def test_sqlite_is_a_file_with_a_write_ahead_log(database: str) -> None:
         pytest.skip("about SQLite")
     assert "memory" not in str(connection.settings_dict["NAME"])
     assert pragma("journal_mode") == "wal"
-    assert connection.transaction_mode == "IMMEDIATE"
+    assert connection.settings_dict["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
 
 
 def pragma(name: str) -> str:
