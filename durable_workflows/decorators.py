@@ -15,26 +15,36 @@ from durable_workflows.retries import RetryPolicy
 from durable_workflows.schedules import CronSchedule
 
 P = ParamSpec("P")
-R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 
 
-class DurableFunction(Protocol[P, R_co]):
+class DurableFunction(Protocol[P, R]):
     """A decorated function: called as before, and ``start``ed as a run of its own."""
 
     durable: Any
     __name__: str
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
-    def start(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R_co]: ...
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]: ...
 
 
 @overload
 def workflow(func: Callable[P, R], /) -> DurableFunction[P, R]: ...
 @overload
-def workflow(**parameters: Any) -> Callable[[Callable[P, R]], DurableFunction[P, R]]: ...
 def workflow(
+    *,
+    name: str | None = ...,
+    queue: str = ...,
+    timeout: float | None = ...,
+    version: str | None = ...,
+    validate_args: bool = ...,
+    max_recovery_attempts: int | None = ...,
+    max_attempts: int = ...,
+    interval_seconds: float = ...,
+    backoff_rate: float = ...,
+) -> Callable[[Callable[P, R]], DurableFunction[P, R]]: ...
+def workflow(  # noqa: PLR0913  # the public door's parameters
     func: Callable[..., Any] | None = None,
     /,
     *,
@@ -77,8 +87,20 @@ def workflow(
 @overload
 def step(func: Callable[P, R], /) -> DurableFunction[P, R]: ...
 @overload
-def step(**parameters: Any) -> Callable[[Callable[P, R]], DurableFunction[P, R]]: ...
 def step(
+    *,
+    name: str | None = ...,
+    atomic: bool = ...,
+    using: str | None = ...,
+    retries_allowed: bool | None = ...,
+    max_attempts: int | None = ...,
+    interval_seconds: float = ...,
+    backoff_rate: float = ...,
+    max_interval_seconds: float = ...,
+    should_retry: Callable[[BaseException], bool] | None = ...,
+    timeout: float | None = ...,
+) -> Callable[[Callable[P, R]], DurableFunction[P, R]]: ...
+def step(  # noqa: PLR0913  # the public door's parameters
     func: Callable[..., Any] | None = None,
     /,
     *,

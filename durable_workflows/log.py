@@ -23,7 +23,7 @@ logger = logging.getLogger("durable_workflows")
 LONGEST = 500  # characters of one value; a message may quote a whole document
 
 
-def to_console(verbosity: int) -> None:
+def attended(*, verbosity: int, **kwargs: Any) -> None:
     """
     Have a command's log lines seen, unless the project has told where they go.
 
@@ -124,7 +124,7 @@ ENDS: dict[str, tuple[int, str]] = {
 RECEIVERS = {
     receiver.__name__: receiver
     for receiver in (
-        run_started, run_suspended, run_finished, run_stranded, step_failed, step_held_transaction, hook_failed,
+        attended, run_started, run_suspended, run_finished, run_stranded, step_failed, step_held_transaction, hook_failed,
         body_wrote, worker_started, worker_stopped, worker_lost, housekeeping, loop_failed,
     )
 }  # fmt: skip

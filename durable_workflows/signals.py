@@ -14,6 +14,7 @@ from django.dispatch import Signal
 
 SENDER = "durable_workflows"
 
+attended = Signal()  # verbosity: a command runs whose user reads the log on the console
 claimable = Signal()  # nothing: a run came to be claimable, so that workers look; sent at commit
 run_started = Signal()  # run_id, name, attempt
 run_suspended = Signal()  # run_id, name

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NoReturn, TypeVar
 
+from durable_workflows import clock
 from durable_workflows.context import Caller, Current
 from durable_workflows.definitions import Step, Workflow
 from durable_workflows.engine import awaiting, steps
@@ -73,6 +74,7 @@ class Execution(Caller):
         self.fan_in = 0
         self.started_here: set[str] = set()
         self._waits: Mapping[Place, Waiting] | None = None if claim.has_history else {}
+        self._waits_read_at = clock.monotonic()
         self._depth = len(dialects.connection().atomic_blocks)
         self.history = History(self._load_history() if claim.has_history else {})
 
@@ -84,7 +86,12 @@ class Execution(Caller):
         """What earlier attempts have begun to wait for; read when first asked for."""
         if self._waits is None:
             self._waits = self.persistently(lambda: reading.waits(dialects.connection(), self.claim))
+            self._waits_read_at = clock.monotonic()
         return self._waits
+
+    def seconds_since_waits_were_read(self) -> float:
+        """How much less than it said is left of a wait that an earlier attempt had begun."""
+        return clock.monotonic() - self._waits_read_at
 
     # -- the frame of every durable call
 

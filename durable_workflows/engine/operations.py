@@ -140,7 +140,7 @@ class Operation:
         """Seconds until the wait is over: counted from when it was begun, in whichever attempt; None: for ever."""
         waiting = self.execution.waits.get(self.place)
         if waiting is not None:
-            return waiting.left
+            return None if waiting.left is None else waiting.left - self.execution.seconds_since_waits_were_read()
         return None if timeout is None else timeout - (clock.monotonic() - self.waits_since)
 
     def wait(self, waits: Sequence[WaitFor], there: Callable[[], bool], *, timeout: float | None, fan_in: int = 0) -> bool:
@@ -160,7 +160,7 @@ class Operation:
         left = self.left(timeout)
         if left is not None and left <= 0:
             return False
-        self.execution.suspend(waits, fan_in)
+        return self.execution.suspend(waits, fan_in)
 
     def _parking_time(self, left: float | None) -> float:
         longest = config().park_seconds

@@ -88,7 +88,7 @@ def _call(execution: Execution, definition: Definition, args: list[Any], kwargs:
     with options.none_set(), calling(execution):
         try:
             came = Came(_value(execution, definition, args, kwargs))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # the one place where whatever a body raises ends
             came = Came(error=error)
     if execution.stopped is None:
         try:

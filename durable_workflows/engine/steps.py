@@ -55,7 +55,7 @@ def perform(operation: Operation, step: Step, args: tuple[Any, ...], kwargs: dic
         attempt = _Attempt(operation, step, args, kwargs, number=len(errors) + 1)
         try:
             done = attempt.run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever a body raises is an attempt that failed
             errors.append(error)
             _pause(operation, _failed(operation, step, errors))
             continue
@@ -131,7 +131,7 @@ class _Attempt:
             return _Done(self.operation.execution.adopt(self.operation.name, self.operation.place), effect, True)
         except FencedOff:
             self.operation.execution.refused()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # sorted out, and raised again unless repeated or recorded
             if not (inside and transaction.committed):
                 return self._rolled_back(transaction, error, last)
             signals.send(signals.hook_failed, run_id=self.operation.execution.claim.id, step=self.step.name, error=error)
@@ -174,7 +174,7 @@ def _failed(operation: Operation, step: Step, errors: list[BaseException]) -> fl
     if not policy.allowed:
         operation.record(Effect(error=dump_error(error)))
         raise error
-    _give_up(operation, attempt, error, StepRetriesExceeded(step.name, attempt, errors) if retry else error)  # type: ignore[arg-type]  # a list of errors is a sequence of them
+    return _give_up(operation, attempt, error, StepRetriesExceeded(step.name, attempt, errors) if retry else error)
 
 
 def _give_up(operation: Operation, attempt: int, error: BaseException, final: BaseException) -> NoReturn:

@@ -147,7 +147,7 @@ def _changes(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) -> t
         " recovery_attempts = CASE WHEN recovery_attempts = 0 THEN 1 ELSE recovery_attempts END,"
         f" deadline = COALESCE(deadline, {_deadline(connection)})"
     )
-    return sql, [claimer.worker_id, token, *params * 3, *_deadline_params(connection)]
+    return sql, [claimer.worker_id, token, *[*params] * 3, *_deadline_params(connection)]
 
 
 def _deadline(connection: BaseDatabaseWrapper) -> str:
@@ -158,7 +158,7 @@ def _deadline(connection: BaseDatabaseWrapper) -> str:
     return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s, timeout_seconds || ' seconds')"
 
 
-def _deadline_params(connection: BaseDatabaseWrapper) -> Sequence[Any]:
+def _deadline_params(connection: BaseDatabaseWrapper) -> dialects.Params:
     return dialects.moment(connection)[1] if connection.vendor == "sqlite" else ()
 
 
@@ -167,9 +167,9 @@ def _quoted(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _read(connection: BaseDatabaseWrapper, row: Sequence[Any], claimer: Claimer, token: str) -> Claim:
-    (id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries) = row
+    (run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries) = row
     return Claim(
-        id=id, name=name, inputs=inputs, queue=queue, attempt=attempt, generation=generation,
+        id=run_id, name=name, inputs=inputs, queue=queue, attempt=attempt, generation=generation,
         deadline=dialects.read_datetime(connection, deadline), parent_id=parent, user=user, forked_from=forked_from,
         fan_in=fan_in, recovery_attempts=recoveries, token=token, worker_id=claimer.worker_id,
     )  # fmt: skip
@@ -199,17 +199,13 @@ def hand_back(connection: BaseDatabaseWrapper, claims: Sequence[Claim]) -> int:
 
 def busy_queues(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> list[str]:
     """Which of the queues have something to claim: one look into the index for each, in one query."""
+    if not queues:
+        return []
+    anything = " FROM DUAL" if connection.vendor == "mysql" else ""
     probe = (
-        f"SELECT %s WHERE EXISTS (SELECT 1 FROM {RUNS} WHERE status = 'ENQUEUED' AND stranded = '' AND NOT suspect"
-        " AND queue = %s)"
+        f"SELECT {dialects.placeholder(connection, 'text')}{anything} WHERE EXISTS (SELECT 1 FROM {RUNS}"
+        " WHERE status = 'ENQUEUED' AND stranded = '' AND NOT suspect AND queue = %s)"
     )
-    if connection.vendor == "postgresql":
-        sql, params = (
-            probe.replace("SELECT %s WHERE", "SELECT q FROM unnest(%s::text[]) q WHERE").replace("queue = %s", "queue = q"),
-            [list(queues)],
-        )
-    else:
-        source = " FROM DUAL" if connection.vendor == "mysql" else ""
-        sql = " UNION ALL ".join([probe.replace(" WHERE EXISTS", f"{source} WHERE EXISTS")] * len(queues))
-        params = [name for queue in queues for name in (queue, queue)]
-    return [row[0] for row in dialects.run(connection, sql, params).fetchall()] if queues else []
+    params = [name for queue in queues for name in (queue, queue)]
+    rows = dialects.run(connection, " UNION ALL ".join([probe] * len(queues)), params).fetchall()
+    return [str(row[0]) for row in rows]

@@ -8,7 +8,6 @@ there. PostgreSQL's is ``clock_timestamp()``: ``now()`` stands still in a transa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,7 +26,7 @@ try:
 except ImportError:  # the driver of one vendor among three
     psycopg = None  # type: ignore[assignment]  # told apart by the vendor before it is used
 
-Params = Sequence[Any]
+Params = tuple[Any, ...] | list[Any]
 
 
 class DatabaseNow(Func):
@@ -40,7 +39,7 @@ class DatabaseNow(Func):
         super().__init__(**extra)
         self.seconds = seconds
 
-    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, **extra: Any) -> tuple[str, Any]:
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, *args: Any, **extra: Any) -> tuple[str, Any]:
         return moment(connection, self.seconds)
 
 
@@ -70,11 +69,10 @@ PG_NOW = "clock_timestamp()"
 
 def read_datetime(connection: BaseDatabaseWrapper, value: Any) -> datetime | None:
     """A moment as a raw cursor of any vendor gives it, aware and in UTC."""
-    if isinstance(value, str):
-        value = parse_datetime(value)
-    if value is None:
+    found: datetime | None = parse_datetime(value) if isinstance(value, str) else value
+    if found is None:
         return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def write_datetime(connection: BaseDatabaseWrapper, value: datetime | None) -> Any:
@@ -111,5 +109,5 @@ def _prepared(connection: BaseDatabaseWrapper, sql: str, params: Params) -> Any:
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors:
         cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(sql, params, prepare=True)  # type: ignore[arg-type]  # our own constant texts, never a user's
+        cursor.execute(sql, params, prepare=True)
     return cursor

@@ -31,7 +31,7 @@ class ExactCharField(TextColumn):
     """A ``CharField`` whose values differ when a letter's case or a trailing space does."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, str | None]:
-        return {**super().db_parameters(connection), "collation": exact_collation(connection)}  # type: ignore[dict-item]  # the stubs know no collation
+        return {**super().db_parameters(connection), "collation": exact_collation(connection)}
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
         # The long name of the same type keeps Django from adding a second index, for LIKE, which "C" makes needless.

@@ -78,7 +78,8 @@ class Outcome:
 def outcomes(connection: BaseDatabaseWrapper, run_ids: Sequence[str]) -> dict[str, Outcome]:
     """How these runs stand; unknown ones are left out."""
     rows = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids)
-    return {pk: Outcome(*rest) for pk, *rest in rows.values_list("pk", "status", "output", "error")}
+    columns = rows.values_list("pk", "status", "output", "error")
+    return {pk: Outcome(status, output, error) for pk, status, output, error in columns}
 
 
 def owner(connection: BaseDatabaseWrapper, run_id: str) -> tuple[str, str | None] | None:

@@ -100,7 +100,7 @@ def _insert_some(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> set
     except IntegrityError:
         # One statement's conflict does not end the transaction on the other vendors.
         if len(runs) > 1:
-            return {id for run in runs for id in _insert_some(connection, [run])}
+            return set().union(*(_insert_some(connection, [run]) for run in runs))
         if not WorkflowRun.objects.using(connection.alias).filter(pk=runs[0].id).exists():
             raise
         return set()
@@ -115,7 +115,7 @@ def _statement(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> tuple
     for run in runs:
         begun = f"{now}, {now}" if run.worker_id else "NULL, NULL"
         rows.append(f"({', '.join(['%s'] * len(_PLAIN))}, {now}, {now}, {begun})")
-        params += [*_values(connection, run), *now_params * (4 if run.worker_id else 2)]
+        params += [*_values(connection, run), *[*now_params] * (4 if run.worker_id else 2)]
     return f"INSERT INTO {RUNS} ({columns}) VALUES {', '.join(rows)}", params
 
 

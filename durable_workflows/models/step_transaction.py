@@ -15,7 +15,7 @@ would miss ``cursor.copy()`` and raw use.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -42,7 +42,7 @@ class StepTransaction:
         self._sqlite = _SqliteStart(connection) if connection.vendor == "sqlite" and not self.nested else None
         self._mysql = _DeadlockWatch() if connection.vendor == "mysql" else None
 
-    def __enter__(self) -> StepTransaction:
+    def __enter__(self) -> Self:
         if self._sqlite:
             self._sqlite.enter(self._atomic)
         else:

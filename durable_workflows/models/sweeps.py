@@ -62,7 +62,7 @@ def pulse(connection: BaseDatabaseWrapper, worker_id: str, queues: Sequence[str]
         "suspects": Exists(runs.filter(UNCLAIMABLE, suspect=True)),
     }
     parts |= {f"queue_{index}": Exists(runs.filter(CLAIMABLE, queue=queue)) for index, queue in enumerate(queues)}
-    row = Worker.objects.using(connection.alias).filter(pk=worker_id).values(**parts).get()
+    row: dict[str, Any] = dict(Worker.objects.using(connection.alias).filter(pk=worker_id).values(**parts).get())
     busy = tuple(queue for index, queue in enumerate(queues) if row[f"queue_{index}"])
     return Pulse(
         now=row["clock"], next_due=row["next_due"], next_deadline=row["next_deadline"], next_tick=row["next_tick"],
@@ -129,14 +129,18 @@ def readmit_known(connection: BaseDatabaseWrapper, known: Sequence[tuple[str, st
     return runs.filter(pk__in=ids).update(stranded=Stranded.NO, note=None, updated_at=DatabaseNow()) if ids else 0
 
 
-def wake_answered(connection: BaseDatabaseWrapper) -> int:
+def wake_answered(connection: BaseDatabaseWrapper, put_off: bool = False) -> int:
     """
     Wake waiting runs whose message, event or result is there after all.
 
     The protocol of ``models.waking`` loses none; this serves the waits on runs that did not exist yet when they began,
     whose row could not be locked.
+
+    :param put_off: also those whose wake-up is put off for a moment, to join many children at once.
     """
-    waits = Wait.objects.using(connection.alias).filter(run__status=RunState.WAITING, debounce=0)
+    waits = Wait.objects.using(connection.alias).filter(run__status=RunState.WAITING)
+    if not put_off:
+        waits = waits.filter(debounce=0)
     messages = Message.objects.filter(run_id=OuterRef("source_id"), topic=OuterRef("key"), consumed_at__isnull=True)
     events = Event.objects.filter(run_id=OuterRef("source_id"), key=OuterRef("key"))
     ended = WorkflowRun.objects.filter(pk=OuterRef("source_id"), status__in=TERMINAL)

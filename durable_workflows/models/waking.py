@@ -95,7 +95,7 @@ def suspend(connection: BaseDatabaseWrapper, claim: Claim, waits: Sequence[WaitF
             updated_at=DatabaseNow(),
             fan_in=fan_in,
             due_at=due.values_list("due_at", flat=True).first(),
-        )  # fmt: skip
+        )
     )
     if not changed:
         raise LeaseLost(claim.id)

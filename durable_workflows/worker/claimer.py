@@ -68,7 +68,7 @@ class Claiming:
             claimed = repeated(
                 lambda: claims.claim(dialects.connection(), claimer, queue, limit=limit, token=token, suspects=suspects)
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised again unless the reply was lost
             claimed = self._find_out(error, claimer, token)
         self.pool.submit(claimed)
         return len(claimed)

@@ -101,7 +101,7 @@ class GroupWriter(Generic[T]):
     def _flush_one(self, slot: _Slot[T]) -> None:
         try:
             slot.written = in_autocommit(self._single, slot.item)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised by the caller whose item it is
             slot.error = error
 
     def _hand_over(self) -> None:

@@ -76,7 +76,7 @@ class Hinter:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
-        except Exception:  # a hint that is lost is found by polling; the next one connects anew
+        except Exception:  # noqa: BLE001  # a hint that is lost is found by polling; the next one connects anew
             connection.close()
 
 
@@ -88,10 +88,15 @@ def listener(heard: Callable[[], None]) -> Loop | None:
     """The loop that listens for hints, where the vendor has any."""
     connection = dialects.connection()
     if connection.vendor == "postgresql" and config().listen:
-        return Loop("listener", _Listener(heard).tick)
-    if connection.vendor == "sqlite" and not connection.is_in_memory_db():
+        listening = _Listener(heard)
+        return Loop("listener", listening.tick, finish=listening.close)
+    if connection.vendor == "sqlite" and not _in_memory(connection):
         return Loop("watcher", _Watcher(heard, str(connection.settings_dict["NAME"])).tick)
     return None
+
+
+def _in_memory(connection: Any) -> bool:
+    return bool(connection.is_in_memory_db())
 
 
 class _Listener:
@@ -103,7 +108,7 @@ class _Listener:
         try:
             self._listen()
         except psycopg.Error:
-            self._close()
+            self.close()
             raise
         return 0.0
 
@@ -113,11 +118,12 @@ class _Listener:
             self.raw = psycopg.connect(**{**params, "autocommit": True})
             self.raw.execute(f"LISTEN {CHANNEL}")
             self.heard()
+            return  # a stop that came before would not be heard
         self.raw.execute("SELECT 1")
         for _ in self.raw.notifies(timeout=LISTEN_SECONDS, stop_after=1):
             self.heard()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         raw, self.raw = self.raw, None
         if raw is not None:
             raw.close()

@@ -62,8 +62,8 @@ class Housekeeping:
         self.claiming.suspects = pulse.suspects
         if pulse.queues or pulse.suspects:
             self.claiming.loop.wake()
-        for round in self._rounds:
-            round.tick()
+        for duty in self._rounds:
+            duty.tick()
         return self._pause(pulse.seconds_until_next())
 
     def _pause(self, next_due: float | None) -> float:

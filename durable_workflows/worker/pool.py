@@ -12,6 +12,8 @@ from durable_workflows import conf
 from durable_workflows.models import dialects
 from durable_workflows.models.claims import Claim
 
+ENDING_SECONDS = 5.0
+
 
 class Pool:
     """
@@ -58,9 +60,11 @@ class Pool:
             return self.free
 
     def stop(self) -> None:
-        """Have each thread end after what it executes."""
+        """Have each thread end after what it executes; returns when they have, if nothing is executed."""
         for _ in self._threads:
             self._queue.put(None)
+        for thread in self._threads if self.free == self.size else ():
+            thread.join(ENDING_SECONDS)
 
     def _serve(self) -> None:
         self._prepare()

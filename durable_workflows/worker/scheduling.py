@@ -39,7 +39,7 @@ def fire_due() -> int:
     for schedule in in_autocommit(ticking.due):
         try:
             fired += in_write_transaction(_fire, schedule)
-        except Exception as error:  # one row's bad data must not stop the others, nor be met again each second
+        except Exception as error:  # noqa: BLE001  # one row's bad data must not stop the others, nor be met again each second
             in_autocommit(ticking.pause, schedule)
             signals.send(signals.loop_failed, loop=f"schedule {schedule.name}", error=error, retry_in=None)
     return fired

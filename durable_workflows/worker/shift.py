@@ -28,7 +28,8 @@ from durable_workflows.worker.claimer import Claiming
 from durable_workflows.worker.heart import Heart
 from durable_workflows.worker.housekeeping import Housekeeping
 from durable_workflows.worker.local import LOCAL, SharedServices
-from durable_workflows.worker.pool import Pool
+from durable_workflows.worker.loops import Loop
+from durable_workflows.worker.pool import ENDING_SECONDS, Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Shift:
         LOCAL.hub.add_bell(self.housekeeping.loop.bell)
         signals.send(signals.worker_started, worker_id=self.presence.id, queues=self.options.served(), threads=self.pool.size)
 
-    def _loops(self) -> list[hints.Loop]:
+    def _loops(self) -> list[Loop]:
         return [loop for loop in (self.claiming.loop, self.housekeeping.loop, self.listener) if loop is not None]
 
     def stop(self, grace: float, hurry: threading.Event) -> int:
@@ -99,7 +100,9 @@ class Shift:
             loop.stop()
         LOCAL.hub.remove_bell(self.claiming.loop.bell)
         LOCAL.hub.remove_bell(self.housekeeping.loop.bell)
-        self.claiming.loop.join(5)
+        LOCAL.hinter.hint()  # the listener hears nothing else
+        for loop in self._loops():
+            loop.join(ENDING_SECONDS)
         until = clock.monotonic() + grace
         while self.pool.free < self.pool.size and clock.monotonic() < until and not hurry.is_set():
             self.pool.wait_for(self.pool.size, min(0.1, max(0.0, until - clock.monotonic())))
@@ -108,8 +111,11 @@ class Shift:
     def _end(self) -> int:
         left = list(self.pool.running().values())
         handed_back = in_autocommit(claims.hand_back, left) if left else 0
+        if handed_back:
+            signals.send(signals.claimable)
         self.pool.stop()
         self.heart.stop()
+        self.heart.loop.join(ENDING_SECONDS)
         signals.send(signals.worker_stopped, worker_id=self.presence.id, handed_back=handed_back)
         return handed_back
 
@@ -142,7 +148,7 @@ class Shift:
     def _work(self, claim: Claim) -> None:
         try:
             run_claimed(claim, self.services)
-        except Exception as error:  # the engine's own failure, such as a database that stays away: recovery has the run
+        except Exception as error:  # noqa: BLE001  # such as a database that stays away: recovery has the run
             signals.send(signals.loop_failed, loop=f"run {claim.id}", error=error, retry_in=None)
 
 

@@ -41,6 +41,11 @@ class Supervisor:
     def run(self) -> None:
         """Work until ``request_stop``."""
         self.start()
+        self.keep()
+        self.stop(config().shutdown_grace_seconds)
+
+    def keep(self) -> None:
+        """Begin a new shift whenever one was lost, until ``request_stop``."""
         while not self._stopping.is_set():
             self._wanted.wait()
             self._wanted.clear()
@@ -49,7 +54,6 @@ class Supervisor:
                 self.shift.stop(0, self._hurry)
                 self.shift = self._new_shift()
                 self.shift.start()
-        self.stop(config().shutdown_grace_seconds)
 
     def drain(self) -> None:
         """Work until there is nothing to claim and nothing under way, then stop."""

@@ -12,8 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import autoreload
 
-from durable_workflows import conf
-from durable_workflows.log import to_console
+from durable_workflows import conf, signals
 from durable_workflows.worker import Options, Supervisor
 
 
@@ -34,7 +33,7 @@ class Command(BaseCommand):
         for name in ("threads", "processes"):
             if options[name] is not None and options[name] < 1:
                 raise CommandError(f"--{name} must be at least 1, not {options[name]}.")
-        to_console(options["verbosity"])
+        signals.send(signals.attended, verbosity=options["verbosity"])
         finite = options["drain"] or options["once"]
         if options["processes"] > 1:
             _Fleet(options["processes"]).run()
