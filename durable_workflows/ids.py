@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 import uuid
+
+from durable_workflows import clock
 
 _lock = threading.Lock()
 _last = 0
@@ -20,7 +21,7 @@ def new_run_id() -> str:
     """
     global _last
     with _lock:
-        stamp = max(time.time_ns() * 4096 // 1_000_000, _last + 1)
+        stamp = max(clock.unix_nanoseconds() * 4096 // 1_000_000, _last + 1)
         _last = stamp
     millis, counter = divmod(stamp, 4096)
     value = (millis & (1 << 48) - 1) << 80 | 7 << 76 | counter << 64 | 2 << 62 | int.from_bytes(os.urandom(8), "big") >> 2

@@ -175,7 +175,11 @@ class Execution(Caller):
 
     def run_inline(self, workflow: Workflow, claim: Claim) -> None:
         """Run a child in this thread, as far as it goes without a long wait."""
-        self._inline(workflow, claim, self.services, self.direct)
+        self.services.inline.add(claim.id)
+        try:
+            self._inline(workflow, claim, self.services, self.direct)
+        finally:
+            self.services.inline.discard(claim.id)
 
     # -- the verbs of the door
 

@@ -29,7 +29,14 @@ class HandedBack(ControlFlow):
 
 
 class Services(Protocol):
-    """Writing, waiting and the lease, as the runner of an attempt provides them."""
+    """
+    Writing, waiting and the lease, as the runner of an attempt provides them.
+
+    ``inline`` names the children that are being executed inside their parents' threads: their rows say that this worker
+    holds them, and its heartbeat would hand back what nobody here remembers.
+    """
+
+    inline: set[str]
 
     def record(self, checkpoint: Checkpoint) -> bool:
         """Write a free-standing checkpoint; false when fenced off. Raises ``AlreadyRecorded``."""
@@ -55,6 +62,9 @@ class Services(Protocol):
 
 class PlainServices:
     """One statement a write, on the caller's own connection."""
+
+    def __init__(self) -> None:
+        self.inline: set[str] = set()
 
     def record(self, checkpoint: Checkpoint) -> bool:
         return in_autocommit(checkpoints.record, checkpoint)

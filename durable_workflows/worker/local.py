@@ -30,6 +30,7 @@ class SharedServices:
 
     def __init__(self, local: LocalProcess) -> None:
         self._local = local
+        self.inline: set[str] = set()
 
     def record(self, checkpoint: Checkpoint) -> bool:
         return self._local.checkpoints.write(checkpoint)

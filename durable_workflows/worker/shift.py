@@ -158,7 +158,6 @@ class _WorkerServices(SharedServices):
     def __init__(self, shift: Shift) -> None:
         super().__init__(LOCAL)
         self._shift = shift
-        self.inline: set[str] = set()
 
     def may_park(self) -> bool:
         return self._shift.pool.free > 0 and not self._shift.stopping.is_set()
