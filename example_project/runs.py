@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count
@@ -69,6 +70,7 @@ def story(row: WorkflowRun) -> list[Line]:
     lines += [attempt_line(attempt) for attempt in StepAttempt.objects.filter(**here)]
     waits = [] if row.is_terminal else Wait.objects.filter(**here)
     lines += [wait_line(wait) for wait in waits if wait.position not in done]
+    lines += now_lines(row)
     return sorted(lines, key=lambda line: (line.position, line.at is None, line.at or row.created_at))
 
 
@@ -82,6 +84,19 @@ def wait_line(wait: Wait) -> Line:
     """What the run waits for."""
     what = Kind(wait.kind).label
     return Line(wait.position, f"waits: {what}" + (f" “{wait.key}”" if wait.key else ""), "waiting", None, until(wait))
+
+
+def now_lines(row: WorkflowRun) -> list[Line]:
+    """Who has a run that is neither finished nor suspended; the last line of its story, if there is one."""
+    last = sys.maxsize
+    if row.status == RunState.ENQUEUED:
+        return [Line(last, "waits for a worker", "waiting", None)]
+    if row.status != RunState.RUNNING:
+        return []
+    worker = Worker.objects.filter(pk=row.worker_id).first()
+    if worker is None or silent_for(worker) > worker.lease_seconds / 2:
+        return [Line(last, "its worker is silent", "waiting", None, "another takes over when the lease has run out")]
+    return [Line(last, "a worker is on it", "waiting", None)]
 
 
 def until(wait: Wait) -> str:
@@ -110,5 +125,9 @@ def states() -> dict[str, int]:
 def workers() -> int:
     """How many worker processes are alive: those whose heartbeat is younger than their lease."""
     candidates = Worker.objects.filter(direct=False, stopped_at=None, lost_at=None)
-    now = timezone.now()
-    return sum(worker.heartbeat_at > now - timedelta(seconds=worker.lease_seconds) for worker in candidates)
+    return sum(silent_for(worker) < worker.lease_seconds for worker in candidates)
+
+
+def silent_for(worker: Worker) -> float:
+    """Seconds since a worker's last heartbeat."""
+    return (timezone.now() - worker.heartbeat_at).total_seconds()
