@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import connections
 
+from durable_workflows import clock
 from durable_workflows.conf import config
 from durable_workflows.models import dialects
 from durable_workflows.worker.loops import Loop
@@ -27,6 +28,7 @@ except ImportError:  # needed where PostgreSQL is
 
 CHANNEL = "durable_workflows"
 LISTEN_SECONDS = 15.0
+GATHERING_SECONDS = 0.005  # the first hint goes out at once; what follows it so soon shares the next
 WATCH_SECONDS = 0.01
 IDLE_SECONDS = 2.0
 
@@ -64,6 +66,7 @@ class Hinter:
             while self._wanted.wait(IDLE_SECONDS) and not self._closed:
                 self._wanted.clear()
                 self._send()
+                clock.pause(GATHERING_SECONDS)
         finally:
             connections.close_all()
             with self._lock:
