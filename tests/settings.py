@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from tests.databases import settings_for
@@ -27,6 +28,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "durable_workflows",
     "tests.app",
+    "tests.behaviour",
     # Its pages and workflows are under test too; tests/example has the rest of its settings.
     "example_project.shop",
     "example_project.reminders",
@@ -56,3 +58,6 @@ TEMPLATES = [
         },
     }
 ]
+
+# Leases short enough to be outlived; a test that starts processes says what they need.
+DURABLE_WORKFLOWS = json.loads(os.environ.get("DURABLE_TEST_SETTINGS", "{}"))

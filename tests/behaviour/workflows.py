@@ -1,0 +1,64 @@
+"""A checkout with everything in it that a run can wait for, found by worker processes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import durable_workflows as durable
+from tests.app.models import Ledger
+
+
+def note(step: str) -> None:
+    """An effect in the database of the runs, and one outside of it that no rollback takes back."""
+    now = durable.current()
+    assert now is not None
+    with open(os.environ["EFFECTS"], "ab", buffering=0) as effects:
+        effects.write(f"{now.workflow_id} {step}\n".encode())
+    Ledger.objects.create(run_id=now.workflow_id, step=step)
+
+
+@durable.step
+def reserve() -> str:
+    note("reserve")
+    return "reserved"
+
+
+@durable.step(max_attempts=3, interval_seconds=0.05)
+def pay(amount: int) -> int:
+    now = durable.current()
+    assert now is not None
+    if now.attempt < 3:
+        raise ConnectionError(f"attempt {now.attempt} finds the bank closed")
+    note("pay")
+    return amount
+
+
+@durable.step
+def compute(amount: int) -> int:
+    return amount * 2
+
+
+@durable.step
+def ship() -> str:
+    note("ship")
+    return "shipped"
+
+
+@durable.workflow
+def parcel(weight: int) -> int:
+    ship()
+    durable.sleep(0.3)
+    return weight + 1
+
+
+@durable.workflow
+def checkout(amount: int) -> list[Any]:
+    reserved = reserve()
+    paid = pay(compute(amount))
+    started = parcel.start(1)
+    called = parcel(2)
+    durable.set_event("ready", {"paid": paid})
+    durable.sleep(0.6)
+    answer = durable.recv("answer", timeout_seconds=120)
+    return [reserved, paid, called, started.get_result(), answer]
