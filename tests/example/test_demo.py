@@ -98,7 +98,7 @@ def forge_a_payment(database: Path) -> None:
     until = time.monotonic() + SECONDS
     while not done():
         assert time.monotonic() < until, "the order to be forged never came"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])

@@ -1,0 +1,1 @@
+"""The demo: real processes, a real SIGKILL, and the effects counted by plain SQL."""
