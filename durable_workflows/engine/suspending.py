@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import signals
+from durable_workflows.engine.services import persistently
 from durable_workflows.exceptions import LeaseLost
 from durable_workflows.models import claims, correspondence, reading, waking
 from durable_workflows.models.steps import Kind
@@ -27,11 +28,12 @@ def suspend(execution: Execution) -> None:
         waking.suspend(connection, execution.claim, execution.waiting_for, execution.fan_in)
         return True
 
-    claim = execution.claim
+    claim, services = execution.claim, execution.services
     try:
-        asleep = execution.persistently(lambda: in_write_transaction(sleep_unless_answered))
+        # Not by the execution's own means: it is stopped, and answers everything by saying so again.
+        asleep = persistently(lambda: in_write_transaction(sleep_unless_answered), services, lambda: LeaseLost(claim.id))
         if not asleep:
-            execution.persistently(lambda: in_autocommit(claims.hand_back, [claim]))
+            persistently(lambda: in_autocommit(claims.hand_back, [claim]), services)
     except LeaseLost:
         return
     if asleep:

@@ -148,7 +148,7 @@ class Shift:
     def _work(self, claim: Claim) -> None:
         try:
             run_claimed(claim, self.services)
-        except Exception as error:  # noqa: BLE001  # such as a database that stays away: recovery has the run
+        except BaseException as error:  # noqa: BLE001  # such as a database that stays away: recovery has the run
             signals.send(signals.loop_failed, loop=f"run {claim.id}", error=error, retry_in=None)
 
 
