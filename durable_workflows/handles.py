@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, WorkflowHandle[int](id) fails in Python 3.11
 class WorkflowHandle(Generic[R]):
     """
     A run, by its id; equal handles stand for the same run.

@@ -1,0 +1,82 @@
+"""A worker without threads: what is ready is run here, on this thread's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from durable_workflows import registry
+from durable_workflows.conf import config
+from durable_workflows.engine.runner import run_claimed
+from durable_workflows.engine.services import PlainServices
+from durable_workflows.exceptions import InvalidUse
+from durable_workflows.ids import new_token
+from durable_workflows.models import claims, dialects, sweeps
+from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.transactions import in_write_transaction, refuse_atomic, repeated
+from durable_workflows.worker import Options, scheduling
+
+
+def drain(*, queues: Sequence[str] = ()) -> int:
+    """
+    Run everything that is ready, here, until nothing is: enqueued runs, what they start and wake, due sleeps and ticks.
+
+    Runs that wait for a message, a later moment or an operator are left waiting; ``travel`` brings the moment on. It
+    works inside a ``TestCase``'s transaction. A run that fails is recorded, and raises nothing here.
+
+    :param queues: serve these only; empty: all that this process declares.
+    :returns: how many attempts of runs were executed; one that was suspended and woken counts again.
+    :raises InvalidUse: inside ``atomic()``, whose rollback would undo what the runs recorded.
+    """
+    refuse_atomic(dialects.connection(), "drain() was called", _inside_atomic)
+    scheduling.declare()
+    executed = 0
+    while claimed := _claim(queues) or _claim_after_sweeping(queues):
+        run_claimed(claimed, _HERE)
+        executed += 1
+    return executed
+
+
+def _inside_atomic(doing: str) -> InvalidUse:
+    return InvalidUse(f"{doing} inside atomic(), whose rollback would undo what the runs record. Call it after the block.")
+
+
+class _Here(PlainServices):
+    """There is one thread, so a wait never keeps it."""
+
+    def may_park(self) -> bool:
+        return False
+
+
+_HERE = _Here()
+
+
+def _claim_after_sweeping(queues: Sequence[str]) -> Claim | None:
+    """Nothing is enqueued: do a worker's other duties, and look again; runs that must run alone come last."""
+    for duty in _DUTIES:
+        while duty():
+            pass
+    return _claim(queues) or _claim(queues, suspects=True)
+
+
+def _claim(queues: Sequence[str], suspects: bool = False) -> Claim | None:
+    connection = dialects.connection()
+    served = Options(queues=tuple(queues)).served()
+    for queue in served if suspects else claims.busy_queues(connection, served):
+        if taken := repeated(lambda: _claim_from(connection, queue, suspects)):  # noqa: B023  # called at once
+            return taken[0]
+    return None
+
+
+def _claim_from(connection: BaseDatabaseWrapper, queue: str, suspects: bool) -> list[Claim]:
+    me = Claimer(worker_id=f"drain-{new_token()}", names=tuple(registry.names()), app_version=config().app_version)
+    return claims.claim(connection, me, queue, limit=1, token=new_token(), suspects=suspects)
+
+
+_DUTIES: tuple[Callable[[], int], ...] = (
+    lambda: in_write_transaction(sweeps.cancel_overdue),
+    lambda: in_write_transaction(sweeps.wake_due),
+    lambda: in_write_transaction(sweeps.wake_answered, True),
+    scheduling.fire_due,
+)
