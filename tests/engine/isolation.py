@@ -1,0 +1,43 @@
+"""Isolation levels, set for every connection that a test opens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+DATABASE = os.environ.get("DURABLE_TEST_DATABASE", "sqlite")
+COMMITTED, REPEATABLE, SERIALIZABLE = "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"
+# What the product is run at. SQLite knows only one.
+LEVELS = {"sqlite": [SERIALIZABLE], "postgresql": [COMMITTED, REPEATABLE, SERIALIZABLE], "mariadb": [COMMITTED, REPEATABLE]}[
+    DATABASE
+]
+at_each_level = pytest.mark.parametrize("level", LEVELS, indirect=True)
+STATEMENT = {
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL",
+    "mysql": "SET SESSION TRANSACTION ISOLATION LEVEL",
+}
+
+
+@contextmanager
+def at_level(level: str) -> Iterator[None]:
+    """Have each connection that is opened in the block, in any thread, work at this level; this thread's is opened anew."""
+
+    def set_level(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+        if connection.vendor in STATEMENT:
+            with connection.cursor() as cursor:
+                cursor.execute(f"{STATEMENT[connection.vendor]} {level}")
+
+    connection.close()
+    connection_created.connect(set_level)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(set_level)
+        connection.close()
