@@ -43,6 +43,8 @@ def use_database(settings: Settings) -> Iterator[UseDatabase]:
     """Puts runs on a database of these settings, under the alias "runs"."""
 
     def use(**database: Any) -> None:
+        if database["ENGINE"] == MYSQL:
+            pytest.importorskip("MySQLdb", reason="the driver of MySQL and MariaDB is an extra of its own")
         configured = connections.configure_settings({"default": {}, "runs": database})
         connections.settings["runs"] = configured["runs"]
         settings.DATABASE_ROUTERS = [To("runs")]
