@@ -107,6 +107,7 @@ class Housekeeping:
             self.claiming.loop.wake()
 
     def _sort_out_unknown(self) -> None:
+        self.claiming.claimer()  # publishes what was declared since
         known = presence.known_names(in_autocommit(presence.alive))
         self._batches("set aside runs that no live worker knows", lambda: self._strand(known))
         self._batches(

@@ -17,6 +17,7 @@ from durable_workflows import (
     WorkflowNotFound,
     clock,
     recv,
+    registry,
     scheduled,
     send,
     sleep,
@@ -145,6 +146,7 @@ def test_a_journey_brings_deadlines_nearer() -> None:
 
 
 def test_a_journey_brings_ticks_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_schedules", {})
     scheduled("30 4 * * *")(ticks)
     name = ticks.durable.name
     assert drain() == 0
