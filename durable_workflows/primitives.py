@@ -29,7 +29,10 @@ def start_workflow(target: Callable[..., R] | str, *args: Any, **kwargs: Any) ->
 
 def sleep(seconds: float) -> None:
     """
-    Pause the workflow durably: it wakes at the same moment whatever happens meanwhile, and holds no thread.
+    Pause the workflow durably, for at least as long.
+
+    A pause beyond the setting ``PARK_SECONDS`` holds no thread, and ends at the same moment whatever happens meanwhile. A
+    shorter one may keep its thread, and begins anew if the process dies in it.
 
     :param seconds: how long, at least 0; days and months are fine.
     :raises NotInWorkflow: outside a workflow, or in a step.
@@ -154,6 +157,8 @@ def cancel_workflows(workflow_ids: Sequence[str], cancel_children: bool = False)
 def resume_workflow(workflow_id: str) -> WorkflowHandle[Any]:
     """
     Let any unfinished, cancelled or dead run go on now, its deadline and its count of recoveries cleared.
+
+    One that is running, or has finished, is left as it is.
 
     :raises WorkflowNotFound: if there is no such run.
     """
