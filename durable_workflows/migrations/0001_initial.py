@@ -260,7 +260,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflowrun',
-            index=durable_workflows.models.indexes.PartialIndex(fields=['name'], lead=('status', 'stranded', 'suspect'), name='durable_run_unclaimable', where=models.Q(('status', 'ENQUEUED'), models.Q(models.Q(('stranded', ''), _negated=True), ('suspect', True), _connector='OR'))),
+            index=durable_workflows.models.indexes.PartialIndex(fields=['stranded', 'name'], lead=('status',), name='durable_run_unclaimable', where=models.Q(('status', 'ENQUEUED'), models.Q(models.Q(('stranded', ''), _negated=True), ('suspect', True), _connector='OR'))),
         ),
         migrations.AddIndex(
             model_name='workflowrun',

@@ -121,6 +121,14 @@ def _claim_in_two(
     return [_read(connection, row, claimer, token) for row in rows]
 
 
+def has_suspect(connection: BaseDatabaseWrapper, claimer: Claimer, queue: str) -> bool:
+    """Whether there is a run for this worker that is to be run alone."""
+    if not claimer.names:
+        return False
+    where, params = _claimable(connection, claimer, queue, 1, True)
+    return dialects.run(connection, f"SELECT 1 FROM {RUNS} WHERE {where}", params).fetchone() is not None
+
+
 def _claimable(
     connection: BaseDatabaseWrapper, claimer: Claimer, queue: str, limit: int, suspects: bool
 ) -> tuple[str, list[Any]]:
@@ -203,8 +211,10 @@ def busy_queues(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> list[
         return []
     anything = " FROM DUAL" if connection.vendor == "mysql" else ""
     probe = (
-        f"SELECT {dialects.placeholder(connection, 'text')}{anything} WHERE EXISTS (SELECT 1 FROM {RUNS}"
-        " WHERE status = 'ENQUEUED' AND stranded = '' AND NOT suspect AND queue = %s)"
+        f"SELECT {dialects.placeholder(connection, 'text')}{anything} WHERE (SELECT turn FROM {RUNS}"
+        " WHERE status = 'ENQUEUED' AND stranded = '' AND NOT suspect AND queue = %s"
+        # The order has the index used; EXISTS would forget it, and may read the whole table.
+        " ORDER BY turn, priority, created_at LIMIT 1) IS NOT NULL"
     )
     params = [name for queue in queues for name in (queue, queue)]
     rows = dialects.run(connection, " UNION ALL ".join([probe] * len(queues)), params).fetchall()

@@ -43,6 +43,19 @@ class DatabaseNow(Func):
         return moment(connection, self.seconds)
 
 
+class StatementTime(DatabaseNow):
+    """
+    The same, to compare a column with.
+
+    PostgreSQL's ``clock_timestamp()`` may change from row to row, so no index can be searched by it: every sleeping run
+    would be read to find those that are due. The time at which the statement came stands still meanwhile.
+    """
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, *args: Any, **extra: Any) -> tuple[str, Any]:
+        sql, params = super().as_sql(compiler, connection)
+        return sql.replace(PG_NOW, "statement_timestamp()"), params
+
+
 def alias() -> str:
     """The database on which runs live."""
     return router.db_for_write(WorkflowRun) or DEFAULT_DB_ALIAS
@@ -56,7 +69,7 @@ def connection() -> BaseDatabaseWrapper:
 def moment(connection: BaseDatabaseWrapper, seconds: float = 0.0) -> tuple[str, Params]:
     """SQL and parameters of the database's present, ``seconds`` later."""
     if connection.vendor == "postgresql":
-        return ("clock_timestamp()", ()) if not seconds else (f"{PG_NOW} + %s::float8 * interval '1 second'", (seconds,))
+        return (PG_NOW, ()) if not seconds else (f"{PG_NOW} + %s::float8 * interval '1 second'", (seconds,))
     if connection.vendor == "mysql":
         if not seconds:
             return "UTC_TIMESTAMP(6)", ()

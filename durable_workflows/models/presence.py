@@ -10,7 +10,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.runs import LEASED, WorkflowRun
 from durable_workflows.models.workers import Worker
 
@@ -121,7 +121,7 @@ def _expired(worker: Any) -> bool:
 def clear_away(connection: BaseDatabaseWrapper, older_than: timedelta) -> int:
     """Delete rows of workers that ended long ago and hold nothing."""
     holding = WorkflowRun.objects.filter(LEASED, worker_id=OuterRef("pk"))
-    before = DatabaseNow(-older_than.total_seconds())
+    before = StatementTime(-older_than.total_seconds())
     ended = (
         Worker.objects.using(connection.alias)
         .filter(heartbeat_at__lt=before)

@@ -196,8 +196,8 @@ class WorkflowRun(models.Model):
                 where=limited(str),
             ),
             PartialIndex(
-                name="durable_run_unclaimable", fields=["name"],
-                where=unclaimable(str), lead=["status", "stranded", "suspect"],
+                name="durable_run_unclaimable", fields=["stranded", "name"],
+                where=unclaimable(str), lead=["status"],
             ),
             PartialIndex(name="durable_run_parent", fields=["parent"], where=Q(parent__isnull=False)),
             PartialIndex(name="durable_run_fork", fields=["forked_from"], where=Q(forked_from__isnull=False)),

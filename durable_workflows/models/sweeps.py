@@ -10,8 +10,11 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
-from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows import registry
+from durable_workflows.conf import config
+from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.events import Event
+from durable_workflows.models.indexes import Literal
 from durable_workflows.models.messages import Message
 from durable_workflows.models.runs import CLAIMABLE, LIMITED, TIMED, UNCLAIMABLE, Stranded, WorkflowRun
 from durable_workflows.models.schedules import Schedule
@@ -24,6 +27,7 @@ from durable_workflows.states import TERMINAL, RunState
 
 BATCH = 1000
 HEAD = 2000
+CLAIM_ORDER = ("turn", "priority", "created_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,24 +63,30 @@ def pulse(connection: BaseDatabaseWrapper, worker_id: str, queues: Sequence[str]
         "next_due": _first(runs.filter(TIMED), "due_at"),
         "next_deadline": _first(runs.filter(LIMITED), "deadline"),
         "next_tick": _first(ticks, "next_fire_at"),
-        "suspects": Exists(runs.filter(UNCLAIMABLE, suspect=True)),
+        "suspects": _first(_suspects(connection, queues), "name"),
     }
-    parts |= {f"queue_{index}": Exists(runs.filter(CLAIMABLE, queue=queue)) for index, queue in enumerate(queues)}
+    parts |= {f"queue_{i}": _first(runs.filter(CLAIMABLE, queue=queue), *CLAIM_ORDER) for i, queue in enumerate(queues)}
     row: dict[str, Any] = dict(Worker.objects.using(connection.alias).filter(pk=worker_id).values(**parts).get())
-    busy = tuple(queue for index, queue in enumerate(queues) if row[f"queue_{index}"])
+    busy = tuple(queue for index, queue in enumerate(queues) if row[f"queue_{index}"] is not None)
     return Pulse(
         now=row["clock"], next_due=row["next_due"], next_deadline=row["next_deadline"], next_tick=row["next_tick"],
-        suspects=bool(row["suspects"]), queues=busy,
+        suspects=row["suspects"] is not None, queues=busy,
     )  # fmt: skip
 
 
-def _first(rows: QuerySet[Any], column: str) -> Subquery:
-    return Subquery(rows.order_by(column).values(column)[:1])
+def _first(rows: QuerySet[Any], *order: str) -> Subquery:
+    """
+    The first column of the first row in the order of an index.
+
+    Not EXISTS, which forgets the order: PostgreSQL then believes that matches are all over the table, and reads a million
+    finished runs to find the one that came last.
+    """
+    return Subquery(rows.order_by(*order).values(order[0])[:1])
 
 
 def due_to_run(connection: BaseDatabaseWrapper) -> QuerySet[WorkflowRun]:
     """Suspended and delayed runs whose time has come."""
-    return WorkflowRun.objects.using(connection.alias).filter(TIMED, due_at__lte=DatabaseNow())
+    return WorkflowRun.objects.using(connection.alias).filter(TIMED, due_at__lte=StatementTime())
 
 
 def wake_due(connection: BaseDatabaseWrapper) -> int:
@@ -88,7 +98,7 @@ def wake_due(connection: BaseDatabaseWrapper) -> int:
 def cancel_overdue(connection: BaseDatabaseWrapper) -> int:
     """Cancel up to ``BATCH`` runs whose deadline has passed."""
     runs = WorkflowRun.objects.using(connection.alias)
-    overdue = runs.filter(LIMITED, deadline__lte=DatabaseNow())
+    overdue = runs.filter(LIMITED, deadline__lte=StatementTime())
     ids = _some(connection, overdue.order_by("deadline"))
     return stop(connection, ids, RunState.CANCELLED, "Its deadline passed.") if ids else 0
 
@@ -100,19 +110,27 @@ def strand_unknown(connection: BaseDatabaseWrapper, queues: Sequence[str], known
     Only the head of each queue is looked at, in claiming order: deeper down they are in nobody's way. The caller repeats
     while there were some.
     """
+    runs = WorkflowRun.objects.using(connection.alias)
+    heads = [runs.filter(CLAIMABLE, queue=queue).order_by(*CLAIM_ORDER) for queue in queues]
+    # What was declared here a moment ago may not be published yet.
+    known = [*known, *((name, config().app_version) for name in registry.names())]
+    return sum(_strand_unknown(head, set(known)) for head in [*heads, _suspects(connection, queues)])
+
+
+def _strand_unknown(runs: QuerySet[WorkflowRun], known: set[tuple[str, str]]) -> int:
     names = {name for name, _ in known}
-    versions = {(name, version) for name, version in known}
-    stranded = 0
-    for queue in queues:
-        head = WorkflowRun.objects.using(connection.alias).filter(CLAIMABLE, queue=queue)
-        rows = head.order_by("turn", "priority", "created_at").values_list("pk", "name", "app_version")[:HEAD]
-        unknown = [pk for pk, name, version in rows if not (
-            (name, version) in versions if version else name in names
-        )]  # fmt: skip
-        if unknown:
-            still = WorkflowRun.objects.using(connection.alias).filter(CLAIMABLE, pk__in=unknown)
-            stranded += still.update(stranded=Stranded.NAME, note=_UNKNOWN, updated_at=DatabaseNow())
-    return stranded
+    rows = runs.values_list("pk", "name", "app_version")[:HEAD]
+    unknown = [pk for pk, name, version in rows if not ((name, version) in known if version else name in names)]
+    if not unknown:
+        return 0
+    still = runs.filter(pk__in=unknown).order_by()
+    return still.update(stranded=Stranded.NAME, note=_UNKNOWN, updated_at=DatabaseNow())
+
+
+def _suspects(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> QuerySet[WorkflowRun]:
+    """Runs that are to be run alone: those of the index of the unclaimable that are not stranded."""
+    runs = WorkflowRun.objects.using(connection.alias)
+    return runs.filter(UNCLAIMABLE, stranded=Literal(""), queue__in=queues).order_by("name")
 
 
 _UNKNOWN = "No live worker knows this workflow's name (in this version). Start a worker whose code has it, or cancel the run."

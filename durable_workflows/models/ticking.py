@@ -9,7 +9,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.definitions import Scheduled
-from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.schedules import Schedule
 
 
@@ -34,7 +34,7 @@ def declare(connection: BaseDatabaseWrapper, schedules: Sequence[Scheduled], now
 
 def due(connection: BaseDatabaseWrapper) -> list[Any]:
     """Schedules whose tick has come, each with the database's ``now``."""
-    running = Schedule.objects.using(connection.alias).filter(paused=False, next_fire_at__lte=DatabaseNow())
+    running = Schedule.objects.using(connection.alias).filter(paused=False, next_fire_at__lte=StatementTime())
     return list(running.annotate(now=DatabaseNow()).order_by("next_fire_at")[:100])
 
 

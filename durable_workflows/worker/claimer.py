@@ -82,9 +82,14 @@ class Claiming:
 
     def _claim_suspect(self) -> bool:
         """Run one that may have killed its worker, alone: claim nothing else until it is done."""
+        claimer, queues = self.claimer(), self.queues()
+        queues = tuple(queue for queue in queues if claims.has_suspect(dialects.connection(), claimer, queue))
+        if not queues:
+            self.suspects = False
+            return False
         if self.pool.wait_for(self.pool.size, SUSPECT_PATIENCE) < self.pool.size:
             return False
-        taken = any(self._claim_from(queue, 1, suspects=True) for queue in self.queues())
+        taken = any(self._claim_from(queue, 1, suspects=True) for queue in queues)
         self.suspects = False
         while taken and not self.loop.stopped.is_set() and self.pool.free < self.pool.size:
             self.pool.wait_for(self.pool.size, FULL_SECONDS)
