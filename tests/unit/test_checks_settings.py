@@ -95,11 +95,13 @@ def test_naive_datetimes_are_an_error(settings: Settings) -> None:
     assert list(found({}, settings)) == ["E005"]
 
 
+@pytest.mark.django_db  # Django 6.1 lets its checks look at the databases
 def test_django_runs_the_checks_under_their_tag(settings: Settings) -> None:
     settings.DURABLE_WORKFLOWS = {"THREAD": 4}
     assert "durable_workflows.E001" in [message.id for message in run_checks(tags=[checks.TAG])]
 
 
+@pytest.mark.django_db  # Django 6.1 lets its checks look at the databases
 def test_mistakes_in_the_settings_do_not_break_the_other_checks(settings: Settings) -> None:
     settings.DURABLE_WORKFLOWS = {"THREADS": "many"}
     assert "durable_workflows.E003" in [message.id for message in run_checks(tags=[checks.TAG])]
