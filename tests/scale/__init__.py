@@ -1,0 +1,1 @@
+"""Many rows, many sleepers, many children."""
