@@ -9,7 +9,7 @@ owner, or by oneself in a transaction whose COMMIT reply was lost), refused with
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -154,17 +154,19 @@ class Operation:
             return False
         if self.execution.direct:
             return self._park(waits, there, left)
-        parked = self._parking_time(left)
+        parked = self._parking_time(left, waits)
         if parked and self._park(waits, there, parked):
             return True
         left = self.left(timeout)
         if left is not None and left <= 0:
             return False
-        return self.execution.suspend(waits, fan_in)
+        # What parking took of the time is not to be waited for again.
+        return self.execution.suspend([replace(wait, seconds=left) if wait.seconds else wait for wait in waits], fan_in)
 
-    def _parking_time(self, left: float | None) -> float:
+    def _parking_time(self, left: float | None, waits: Sequence[WaitFor]) -> float:
         longest = config().park_seconds
-        if not longest or not self.execution.services.may_park():
+        only_time_ends_it = left is not None and not any(wait.source_id for wait in waits)
+        if not longest or not self.execution.services.may_park() or (only_time_ends_it and (left or 0) > longest):
             return 0.0
         return min(left, longest) if left is not None else longest
 
