@@ -145,7 +145,7 @@ class _Attempt:
             raise error
         if is_lock_error(error):
             return None
-        if not is_lost_connection(error) or transaction.usable():
+        if not is_lost_connection(error) or transaction.closed or transaction.usable():
             raise error
         # The COMMIT may have been carried out although its reply was lost: look before doing it again.
         transaction.connection.close()

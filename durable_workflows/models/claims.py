@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from durable_workflows import signals
 from durable_workflows.models import dialects
 from durable_workflows.models.runs import WorkflowRun
 from durable_workflows.models.transactions import turn, write_transaction
@@ -202,6 +203,8 @@ def hand_back(connection: BaseDatabaseWrapper, claims: Sequence[Claim]) -> int:
         )
         with turn(connection):
             given += dialects.run(connection, sql, [*now_params, claim.id, claim.token]).rowcount
+    if given:
+        signals.at_commit(signals.claimable, connection.alias)
     return given
 
 

@@ -22,7 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import clock
 from durable_workflows.exceptions import StepRolledBack
-from durable_workflows.models.transactions import begun_as, is_lock_error, writer_lock
+from durable_workflows.models.transactions import MYSQL_ROLLS_BACK_ALL, begun_as, is_lock_error, mysql_code, writer_lock
 
 
 class StepTransaction:
@@ -30,13 +30,13 @@ class StepTransaction:
     A context manager around a step's body and its checkpoint.
 
     ``committed`` tells, after the block, whether the body's writes exist; an exception from an ``on_commit`` hook of the
-    user's does not change it.
+    user's does not change it. ``closed`` tells whether the body itself closed its connection.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection: Any = connection
         self.nested = connection.in_atomic_block
-        self.committed = False
+        self.committed = self.closed = False
         self.entered_at = clock.monotonic()
         self._atomic = transaction.atomic(using=connection.alias)
         self._sqlite = _SqliteStart(connection) if connection.vendor == "sqlite" and not self.nested else None
@@ -55,7 +55,7 @@ class StepTransaction:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        doomed = self.broken()
+        doomed, self.closed = self.broken(), self._closed()
         try:
             self._atomic.__exit__(kind, error, traceback)
         finally:
@@ -73,8 +73,8 @@ class StepTransaction:
         :raises StepRolledBack: saying why. On MySQL the deadlock error itself, when the body swallowed one: it has rolled
             back the whole transaction, and what followed went into none.
         """
-        if self._mysql and self._mysql.deadlock:
-            raise self._mysql.deadlock
+        if self._mysql and self._mysql.rolled_back_all(self.connection):
+            raise self._mysql.swallowed
         why = self.broken()
         if why:
             raise StepRolledBack(step_name, why)
@@ -99,7 +99,7 @@ class StepTransaction:
 
     def broken(self) -> str | None:
         """Why the block can only be rolled back, or None."""
-        if getattr(self.connection, "closed_in_transaction", False):
+        if self._closed():
             return "its connection was closed"
         if self.connection.needs_rollback:
             return "it was marked for rollback, or an error inside it was swallowed"
@@ -108,6 +108,9 @@ class StepTransaction:
             return "a statement in it failed and the error was swallowed"
         return None
 
+    def _closed(self) -> bool:
+        return bool(self.connection.closed_in_transaction)
+
 
 IDLE, FAILED = 0, (3, 4)  # libpq's PQTRANS_IDLE; PQTRANS_INERROR and PQTRANS_UNKNOWN
 
@@ -115,15 +118,26 @@ IDLE, FAILED = 0, (3, 4)  # libpq's PQTRANS_IDLE; PQTRANS_INERROR and PQTRANS_UN
 class _DeadlockWatch:
     """Notice a deadlock error as it passes by, before the body can swallow it."""
 
-    deadlock: BaseException | None = None
+    swallowed: BaseException = DatabaseError("there was none")
+    codes: frozenset[object] = frozenset()
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         try:
             return execute(sql, params, many, context)
         except DatabaseError as error:
             if is_lock_error(error):
-                self.deadlock = error
+                self.swallowed, self.codes = error, self.codes | {mysql_code(error)}
             raise
+
+    def rolled_back_all(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether one of them took the whole transaction, and not, as ``NOWAIT`` does, one statement."""
+        if self.codes & MYSQL_ROLLS_BACK_ALL:
+            return True
+        if not self.codes:
+            return False
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@innodb_rollback_on_timeout")
+            return bool(cursor.fetchone()[0])
 
 
 class _SqliteStart:

@@ -27,6 +27,7 @@ FIRST_PAUSE = 0.005
 
 POSTGRESQL_LOCK_ERRORS = {"40001", "40P01", "55P03"}
 MYSQL_LOCK_ERRORS = {1020, 1205, 1213, 3572}
+MYSQL_ROLLS_BACK_ALL = {1020, 1213}  # 1205 and 3572 as a rule only the statement that waited
 MYSQL_LOST = {2002, 2003, 2006, 2013, 2055, 1053, 1927, 1317}
 
 _engine = threading.local()
@@ -38,11 +39,15 @@ def is_lock_error(error: BaseException) -> bool:
     cause = error.__cause__ or error
     if getattr(cause, "sqlstate", None) in POSTGRESQL_LOCK_ERRORS:
         return True
-    if not isinstance(error, DatabaseError):
-        return False
-    if cause.args and cause.args[0] in MYSQL_LOCK_ERRORS:
-        return True
-    return type(cause).__module__ == "sqlite3" and ("locked" in str(cause) or "busy" in str(cause))
+    driver = type(cause).__module__.partition(".")[0]  # a body may use it past Django
+    if driver == "sqlite3":
+        return "locked" in str(cause) or "busy" in str(cause)
+    return (driver == "MySQLdb" or isinstance(error, DatabaseError)) and mysql_code(error) in MYSQL_LOCK_ERRORS
+
+
+def mysql_code(error: BaseException) -> object:
+    """The number by which MySQL and MariaDB call an error."""
+    return next(iter((error.__cause__ or error).args), None)
 
 
 def is_lost_connection(error: BaseException) -> bool:

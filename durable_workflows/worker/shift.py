@@ -111,8 +111,6 @@ class Shift:
     def _end(self) -> int:
         left = list(self.pool.running().values())
         handed_back = in_autocommit(claims.hand_back, left) if left else 0
-        if handed_back:
-            signals.send(signals.claimable)
         self.pool.stop()
         self.heart.stop()
         self.heart.loop.join(ENDING_SECONDS)
