@@ -113,8 +113,8 @@ def test_the_first_of_several(admin_client: Client) -> None:
 
 
 def test_waits_of_an_earlier_generation_are_past(admin_client: Client) -> None:
-    make_wait(make_run(status="WAITING", generation=1), Kind.RECV, key="old", generation=0)
-    assert "old" not in read(admin_client.get(RUNS)).text
+    make_wait(make_run(status="WAITING", generation=1), Kind.RECV, key="bygone-key", generation=0)
+    assert "bygone-key" not in read(admin_client.get(RUNS)).text
 
 
 def test_a_paused_queue_is_the_reason(admin_client: Client) -> None:

@@ -19,6 +19,8 @@ from tests.app.models import Account, Ledger
 from tests.engine.isolation import DATABASE
 
 TABLE = "tests_app_ledger"
+# Django 6.1 gave savepoint() another name.
+set_savepoint = getattr(transaction, "savepoint_create", None) or transaction.savepoint
 HOOKS: list[str] = []
 
 
@@ -192,10 +194,10 @@ def marks_an_inner_block_for_rollback(key: str) -> None:
 
 @case("kept")
 def sets_savepoints_by_hand(key: str) -> None:
-    savepoint = transaction.savepoint()
+    savepoint = set_savepoint()
     write(key, "undone")
     transaction.savepoint_rollback(savepoint)
-    savepoint = transaction.savepoint()
+    savepoint = set_savepoint()
     write(key, "kept")
     transaction.savepoint_commit(savepoint)
 
