@@ -12,13 +12,16 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from django.db import DatabaseError, InterfaceError
 
 from durable_workflows import clock, registry, signals
 from durable_workflows.conf import config
 from durable_workflows.definitions import Workflow
 from durable_workflows.engine.runner import run_claimed
 from durable_workflows.ids import new_worker_id
-from durable_workflows.models import claims, presence, sessions
+from durable_workflows.models import claims, dialects, presence, sessions
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.presence import Presence
 from durable_workflows.models.transactions import in_autocommit
@@ -30,6 +33,8 @@ from durable_workflows.worker.housekeeping import Housekeeping
 from durable_workflows.worker.local import LOCAL, SharedServices
 from durable_workflows.worker.loops import Loop
 from durable_workflows.worker.pool import ENDING_SECONDS, Pool
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +93,11 @@ class Shift:
     def _loops(self) -> list[Loop]:
         return [loop for loop in (self.claiming.loop, self.housekeeping.loop, self.listener) if loop is not None]
 
-    def stop(self, grace: float, hurry: threading.Event) -> int:
+    def stop(self, grace: float, hurry: Callable[[], bool]) -> int:
         """
         Claim no more, let what is being executed come to its next durable call, and hand the rest back at once.
 
-        :param grace: seconds to wait for that, unless ``hurry`` is set.
+        :param grace: seconds to wait for that, unless ``hurry()``.
         :returns: how many runs were taken from a thread that was still executing them.
         """
         self.stopping.set()
@@ -104,15 +109,15 @@ class Shift:
         for loop in self._loops():
             loop.join(ENDING_SECONDS)
         until = clock.monotonic() + grace
-        while self.pool.free < self.pool.size and clock.monotonic() < until and not hurry.is_set():
+        while self.pool.free < self.pool.size and clock.monotonic() < until and not hurry():
             self.pool.wait_for(self.pool.size, min(0.1, max(0.0, until - clock.monotonic())))
         return self._end()
 
     def _end(self) -> int:
         left = list(self.pool.running().values())
-        handed_back = in_autocommit(claims.hand_back, left) if left else 0
+        handed_back = _as_a_last_word(lambda: in_autocommit(claims.hand_back, left)) or 0 if left else 0
         self.pool.stop()
-        self.heart.stop()
+        _as_a_last_word(self.heart.stop)
         self.heart.loop.join(ENDING_SECONDS)
         signals.send(signals.worker_stopped, worker_id=self.presence.id, handed_back=handed_back)
         return handed_back
@@ -165,6 +170,22 @@ class _WorkerServices(SharedServices):
 
     def holds_lease(self) -> bool:
         return self._shift.heart.holds_lease()
+
+
+def _as_a_last_word(work: Callable[[], T]) -> T | None:
+    """
+    Say something to the database at the end, which it may not hear: recovery comes to the same.
+
+    A session that was cut off meanwhile is replaced by a new one, once.
+    """
+    for last in (False, True):
+        try:
+            return work()
+        except (DatabaseError, InterfaceError) as error:
+            dialects.connection().close()
+            if last:
+                signals.send(signals.loop_failed, loop="worker", error=error, retry_in=None)
+    return None
 
 
 def _presence(options: Options, threads: int) -> Presence:

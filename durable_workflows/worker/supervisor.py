@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import threading
+from queue import Empty, SimpleQueue
 
+from django.db import DatabaseError, InterfaceError
+
+from durable_workflows import clock, signals
 from durable_workflows.conf import config
 from durable_workflows.models import dialects, sweeps
 from durable_workflows.worker.local import LOCAL
 from durable_workflows.worker.shift import Options, Shift
 
 SETTLED_LOOKS = 2
+LOOK_SECONDS = 0.5
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between tries to begin a shift
 
 
 class Supervisor:
     """
     Composes a worker and ends it in two stages.
 
+    What ``request_stop`` touches is free of locks, since a signal's handler interrupts the main thread wherever it is, at
+    times with a lock of an ``Event`` in its hand. And the main thread never waits without end: the system may give a signal
+    to another thread, which does not interrupt it.
+
     :param options: what to serve, with how many threads.
     """
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._wanted = threading.Event()  # somebody wants a stop, or a new shift
-        self._stopping = threading.Event()
-        self._hurry = threading.Event()
+        self._calls: SimpleQueue[None] = SimpleQueue()  # somebody wants a stop, or a new shift; its put() takes no lock
+        self._stopping = False
+        self._hurry = False
         self._lost = False
         self.shift = self._new_shift()
 
@@ -32,7 +41,7 @@ class Supervisor:
 
     def _lost_it(self) -> None:
         self._lost = True
-        self._wanted.set()
+        self._calls.put(None)
 
     def start(self) -> None:
         """Begin to work; returns at once."""
@@ -46,36 +55,54 @@ class Supervisor:
 
     def keep(self) -> None:
         """Begin a new shift whenever one was lost, until ``request_stop``."""
-        while not self._stopping.is_set():
-            self._wanted.wait()
-            self._wanted.clear()
-            if self._lost and not self._stopping.is_set():
+        while not self._stopping:
+            self._wait(LOOK_SECONDS)
+            if self._lost and not self._stopping:
                 self._lost = False
-                self.shift.stop(0, self._hurry)
-                self.shift = self._new_shift()
+                self.shift.stop(0, lambda: True)
+                self._begin_again()
+
+    def _begin_again(self) -> None:
+        """Start a new shift as soon as the database lets it register."""
+        pause, begun = FIRST_PAUSE, False
+        while not begun and not self._stopping:
+            self.shift = self._new_shift()
+            try:
                 self.shift.start()
+                begun = True
+            except (DatabaseError, InterfaceError) as error:
+                signals.send(signals.loop_failed, loop="worker", error=error, retry_in=pause)
+                dialects.connection().close()
+                self._wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _wait(self, seconds: float) -> None:
+        """Until somebody calls, or the time is over."""
+        try:
+            self._calls.get(timeout=seconds)
+        except Empty:
+            pass
 
     def drain(self) -> None:
         """Work until there is nothing to claim and nothing under way, then stop."""
         self.start()
         quiet = 0
-        while quiet < SETTLED_LOOKS and not self._stopping.is_set():
+        while quiet < SETTLED_LOOKS and not self._stopping:
             waiting = sweeps.pulse(dialects.connection(), self.shift.presence.id, self.options.served())
             quiet = quiet + 1 if self.shift.idle and not waiting.queues and not waiting.due(waiting.next_due) else 0
-            self._stopping.wait(0.05)
+            clock.pause(0.05)
         self.stop(config().shutdown_grace_seconds)
 
     def request_stop(self) -> None:
-        """Stop soon; asked again, at once. Safe in a signal handler: it only sets flags."""
-        if self._stopping.is_set():
-            self._hurry.set()
-        self._stopping.set()
-        self._wanted.set()
+        """Stop soon; asked again, at once. Safe in a signal handler."""
+        self._hurry = self._stopping
+        self._stopping = True
+        self._calls.put(None)
 
     def stop(self, grace: float) -> int:
         """End the shift; returns how many runs were taken from threads that were still at them."""
         try:
-            return self.shift.stop(grace, self._hurry)
+            return self.shift.stop(grace, lambda: self._hurry)
         finally:
             LOCAL.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import autoreload
 
-from durable_workflows import conf, signals
+from durable_workflows import clock, conf, signals
 from durable_workflows.worker import Options, Supervisor
 
 
@@ -71,19 +71,20 @@ class _Fleet:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.stopping = threading.Event()
+        self.stopping = False  # not an Event: a handler may interrupt who holds its lock
         self.children: list[subprocess.Popen[bytes]] = []
 
     def run(self) -> None:
         _stop_on_signals(self.stop)
         self.children = [self._spawn() for _ in range(self.size)]
-        while not self.stopping.wait(0.5):
+        while not self.stopping:
+            clock.pause(0.5)
             self.children = [child if child.poll() is None else self._spawn() for child in self.children]
         for child in self.children:
             child.wait()
 
     def stop(self) -> None:
-        self.stopping.set()
+        self.stopping = True
         for child in self.children:
             child.send_signal(signal.SIGTERM)
 
