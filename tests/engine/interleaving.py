@@ -24,6 +24,7 @@ from django.db import connection, connections
 
 from durable_workflows.models import dialects
 from durable_workflows.models.transactions import writer_lock
+from tests.engine.isolation import innodb_transactions
 
 PATIENCE = 30.0  # seconds; a test that hangs must fail
 _side = threading.local()
@@ -127,13 +128,11 @@ class Side:
             if free := lock.acquire(timeout=0.01):
                 lock.release()
             return not free
+        if connection.vendor == "mysql":
+            return any("LOCK WAIT" in text and f"thread id {self.session}," in text for text in innodb_transactions(connection))
         with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [self.session])
-                return bool(cursor.fetchone()[0])
-            cursor.execute("SHOW ENGINE INNODB STATUS")  # information_schema.innodb_trx is a tenth of a second behind
-            transactions = str(cursor.fetchone()[2]).split("---TRANSACTION")
-        return any("LOCK WAIT" in text and f"thread id {self.session}," in text for text in transactions)
+            cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [self.session])
+            return bool(cursor.fetchone()[0])
 
     @property
     def done(self) -> bool:
