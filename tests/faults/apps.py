@@ -1,0 +1,26 @@
+"""What makes a worker process one of these tests': its drivers are watched, its runs' events go to the ledger."""
+
+from __future__ import annotations
+
+import os
+import random
+
+from django.apps import AppConfig
+
+SERVE_FILE = "DURABLE_TEST_SERVE"
+SEED = "DURABLE_TEST_SEED"
+
+
+class FaultsConfig(AppConfig):
+    name = "tests.faults"
+    label = "tests_faults"
+
+    def ready(self) -> None:
+        from tests.faults import drivers, killer, ledger, serving
+
+        random.seed(os.environ.get(SEED))
+        killer.configure(os.environ.get(killer.FAULT, ""))
+        drivers.watch()
+        ledger.listen()
+        if path := os.environ.get(SERVE_FILE):
+            serving.follow(path)
