@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows import options as start_options
 from durable_workflows.definitions import Step, Workflow
 from durable_workflows.engine.operations import Effect, Operation, database
-from durable_workflows.engine.starting import Call, Parent, child_id, new_run
+from durable_workflows.engine.starting import Call, Parent, begun, child_id, new_run
 from durable_workflows.exceptions import (
     AwaitedWorkflowCancelled,
     AwaitedWorkflowMaxRecoveryAttemptsExceeded,
@@ -76,6 +76,7 @@ def call_child(execution: Execution, workflow: Workflow, call: Call) -> Any:
         execution.started_here.add(child)
         return result(execution, child, None)
     run = _child(execution, operation, workflow, call, options)
+    run = begun(run, lambda: execution.persistently(lambda: reading.database_now(database())))
     lease = replace(run, worker_id=execution.claim.worker_id, token=new_token())
     inserted: list[str] = []
 

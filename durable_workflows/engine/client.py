@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 from durable_workflows import clock, runtime
@@ -21,7 +21,7 @@ from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
 from durable_workflows.engine.services import PlainServices, persistently
-from durable_workflows.engine.starting import new_run
+from durable_workflows.engine.starting import begun, new_run
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowFailed, WorkflowNotFound
 from durable_workflows.ids import new_token
 from durable_workflows.models import correspondence, dialects, reading, starts
@@ -59,7 +59,7 @@ class Outside(Caller):
         worker_id, session = local.lease()
         asked = new_run(workflow, (args, kwargs), start_options.taken())
         leased = replace(asked, worker_id=worker_id or new_token(), token=new_token(), session=session)
-        leased = replace(leased, deadline=leased.deadline or self._deadline(leased.timeout_seconds))
+        leased = begun(leased, lambda: self._persistently(lambda: reading.database_now(dialects.connection())))
         came = None
         if self._persistently(lambda: in_autocommit(_insert_leased, leased)):
             came = run(workflow, awaiting.claim_of(leased), services, True)
@@ -71,11 +71,6 @@ class Outside(Caller):
 
     def call_step(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return step.func(*args, **kwargs)
-
-    def _deadline(self, timeout: float | None) -> datetime | None:
-        if timeout is None:
-            return None
-        return reading.database_now(dialects.connection()) + timedelta(seconds=timeout)
 
     # -- waiting
 

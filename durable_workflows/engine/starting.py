@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from durable_workflows import registry
@@ -66,12 +66,19 @@ def _known(target: Workflow | Step | str) -> Definition | None:
 
 
 def _limits(workflow: Workflow | None, options: StartOptions, parent: Parent | None) -> tuple[float | None, datetime | None]:
-    inherited = parent.deadline if parent else None
-    if options.timeout is INHERIT:
-        return (workflow.timeout if workflow else None), inherited
+    """The run's own time, which counts from its claim, and the deadline of its parent: the sooner of the two holds."""
     if options.timeout is None:
         return None, None
-    return float(options.timeout), None  # type: ignore[arg-type]  # neither INHERIT nor None
+    own = (workflow.timeout if workflow else None) if options.timeout is INHERIT else options.timeout
+    return own, parent.deadline if parent else None  # type: ignore[return-value]  # own is not INHERIT
+
+
+def begun(run: NewRun, now: Callable[[], datetime]) -> NewRun:
+    """A run that its starter executes at once: its own time counts from now."""
+    if run.timeout_seconds is None:
+        return run
+    own = now() + timedelta(seconds=run.timeout_seconds)
+    return replace(run, deadline=min(own, run.deadline or own))
 
 
 def _inputs(name: str, call: Call) -> str:

@@ -154,12 +154,19 @@ def _changes(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) -> t
         "status = 'RUNNING', worker_id = %s, lease_token = %s, attempt = attempt + 1, turn = 0, due_at = NULL,"
         f" claimed_at = {now}, updated_at = {now}, started_at = COALESCE(started_at, {now}),"
         " recovery_attempts = CASE WHEN recovery_attempts = 0 THEN 1 ELSE recovery_attempts END,"
-        f" deadline = COALESCE(deadline, {_deadline(connection)})"
+        f" deadline = {_deadline(connection)}"
     )
-    return sql, [claimer.worker_id, token, *[*params] * 3, *_deadline_params(connection)]
+    return sql, [claimer.worker_id, token, *[*params] * 3, *[*_own_deadline_params(connection)] * 2]
 
 
 def _deadline(connection: BaseDatabaseWrapper) -> str:
+    """The sooner of what is there and of the run's own time from now; a later claim's is later, and changes nothing."""
+    own = _own_deadline(connection)
+    least = "min" if connection.vendor == "sqlite" else "LEAST"
+    return f"COALESCE({least}(deadline, {own}), deadline, {own})"
+
+
+def _own_deadline(connection: BaseDatabaseWrapper) -> str:
     if connection.vendor == "postgresql":
         return "clock_timestamp() + timeout_seconds * interval '1 second'"
     if connection.vendor == "mysql":
@@ -167,7 +174,7 @@ def _deadline(connection: BaseDatabaseWrapper) -> str:
     return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s, timeout_seconds || ' seconds')"
 
 
-def _deadline_params(connection: BaseDatabaseWrapper) -> dialects.Params:
+def _own_deadline_params(connection: BaseDatabaseWrapper) -> dialects.Params:
     return dialects.moment(connection)[1] if connection.vendor == "sqlite" else ()
 
 
