@@ -107,15 +107,22 @@ def wait_first(handles: Sequence[WorkflowHandle[R]], timeout: float | None = Non
 
     :param timeout: seconds to wait at most.
     :raises TimeoutError: if none ended in time.
+    :raises WorkflowNotFound: if none has ended, and there is no run of one of the ids.
     :raises InvalidUse: for an empty list.
     """
-    if not handles:
-        raise InvalidUse("wait_first() needs at least one handle.")
-    return WorkflowHandle(runtime.here().wait_first([handle.workflow_id for handle in handles], timeout))
+    workflow_ids = [handle.workflow_id for handle in handles]
+    if not workflow_ids:
+        raise InvalidUse("wait_first() was given no handles, so nothing can be the first to end. Give it at least one.")
+    return WorkflowHandle(runtime.here().wait_first(workflow_ids, timeout))
 
 
 def wait_all(handles: Sequence[WorkflowHandle[R]]) -> list[R]:
-    """The results of all handles in their order, each waited for; raises the first failure in that order."""
+    """
+    The results of all handles in their order, each waited for; of no handles an empty list.
+
+    :raises WorkflowNotFound: if there is no run of an id, once it is its turn.
+    :raises Exception: the first failure in that order, as ``WorkflowHandle.get_result`` raises it.
+    """
     return [handle.get_result() for handle in handles]
 
 

@@ -108,16 +108,17 @@ def result(execution: Execution, workflow_id: str, timeout: float | None) -> Any
     operation = execution.operation("durable.get_result", Kind.RESULT)
     if operation.recorded:
         return operation.answer()
-    outcome = _outcomes(execution, [workflow_id]).get(workflow_id)
-    if outcome is None:
-        operation.fail(WorkflowNotFound(workflow_id))
-    if not outcome.final:
+    check_timeout(timeout)
+    found = _outcomes(execution, [workflow_id])
+    if not settled([workflow_id], found):
         fan_in = _fan_in(execution, workflow_id)
         wait = WaitFor(kind=Kind.RESULT, source_id=workflow_id, seconds=timeout, debounce=_debounce(fan_in), **_at(operation))
-        if not operation.wait([wait], lambda: _any_final(execution, [workflow_id]), timeout=timeout, fan_in=fan_in):
+        if not operation.wait([wait], lambda: _settled(execution, [workflow_id]), timeout=timeout, fan_in=fan_in):
             operation.fail(TimeoutError(f"Run {workflow_id!r} did not end within {timeout} seconds."))
-        outcome = _outcomes(execution, [workflow_id])[workflow_id]
-    effect = effect_of(workflow_id, outcome)
+        found = _outcomes(execution, [workflow_id])
+    if workflow_id not in found:
+        operation.fail(WorkflowNotFound(workflow_id))
+    effect = effect_of(workflow_id, found[workflow_id])
     operation.record(effect)
     return operation.value(effect)
 
@@ -136,12 +137,17 @@ def first(execution: Execution, workflow_ids: Sequence[str], timeout: float | No
     operation = execution.operation("durable.wait_first", Kind.FIRST)
     if operation.recorded:
         return str(operation.answer())
-    ended = _first_final(execution, workflow_ids)
-    if ended is None:
+    check_timeout(timeout)
+    found = _outcomes(execution, workflow_ids)
+    if not settled(workflow_ids, found):
         waits = [WaitFor(kind=Kind.FIRST, source_id=run_id, seconds=timeout, **_at(operation)) for run_id in workflow_ids]
-        if not operation.wait(waits, lambda: _any_final(execution, workflow_ids), timeout=timeout):
+        if not operation.wait(waits, lambda: _settled(execution, workflow_ids), timeout=timeout):
             operation.fail(TimeoutError(f"None of {len(workflow_ids)} runs ended within {timeout} seconds."))
-        ended = _first_final(execution, workflow_ids)
+        found = _outcomes(execution, workflow_ids)
+    try:
+        ended = first_ended(workflow_ids, found)
+    except WorkflowNotFound as error:
+        operation.fail(error)
     effect = Effect(output=dumps(ended, what="id of a run"), child_id=ended)
     operation.record(effect)
     return str(operation.value(effect))
@@ -151,13 +157,25 @@ def _outcomes(execution: Execution, ids: Sequence[str]) -> Mapping[str, reading.
     return execution.persistently(lambda: reading.outcomes(database(), ids))
 
 
-def _any_final(execution: Execution, ids: Sequence[str]) -> bool:
-    return any(outcome.final for outcome in _outcomes(execution, ids).values())
+def _settled(execution: Execution, ids: Sequence[str]) -> bool:
+    return settled(ids, _outcomes(execution, ids))
 
 
-def _first_final(execution: Execution, ids: Sequence[str]) -> str | None:
-    found = _outcomes(execution, ids)
-    return next((run_id for run_id in ids if run_id in found and found[run_id].final), None)
+def settled(ids: Sequence[str], found: Mapping[str, reading.Outcome]) -> bool:
+    """Whether there is nothing to wait for: a run has ended, or there is none of that id, which waiting will not change."""
+    return any(run_id not in found or found[run_id].final for run_id in ids)
+
+
+def first_ended(ids: Sequence[str], found: Mapping[str, reading.Outcome]) -> str:
+    """
+    Of settled runs, the first in their order that ended.
+
+    :raises WorkflowNotFound: if none did, since one of them is unknown.
+    """
+    ended = next((run_id for run_id in ids if run_id in found and found[run_id].final), None)
+    if ended is None:
+        raise WorkflowNotFound(next(run_id for run_id in ids if run_id not in found))
+    return ended
 
 
 def _fan_in(execution: Execution, workflow_id: str) -> int:

@@ -81,15 +81,14 @@ class Outside(Caller):
         return _answer(workflow_id, outcome)
 
     def wait_first(self, workflow_ids: Sequence[str], timeout: float | None) -> str:
-        found = self._wait_for(workflow_ids, timeout, "waiting for a run")
-        return next(run_id for run_id in workflow_ids if run_id in found and found[run_id].final)
+        return awaiting.first_ended(workflow_ids, self._wait_for(workflow_ids, timeout, "waiting for a run"))
 
     def _wait_for(self, ids: Sequence[str], timeout: float | None, doing: str) -> Mapping[str, Outcome]:
         awaiting.check_timeout(timeout)
 
         def look() -> Mapping[str, Outcome] | None:
             found = reading.outcomes(dialects.connection(), ids)
-            if any(outcome.final for outcome in found.values()) or (len(ids) == 1 and not found):
+            if awaiting.settled(ids, found):
                 return found
             refuse_atomic(dialects.connection(), doing, _inside_atomic)
             return None
