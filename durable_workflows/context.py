@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -97,11 +96,16 @@ def caller() -> Caller | None:
     return _caller.get()
 
 
-@contextmanager
-def calling(caller: Caller | None) -> Iterator[None]:
-    """Make ``caller`` the one that durable calls in this block find."""
-    token = _caller.set(caller)
-    try:
-        yield
-    finally:
-        _caller.reset(token)
+class calling:  # noqa: N801  # reads as a verb: with calling(execution)
+    """Make ``caller`` the one that durable calls in this ``with`` block find."""
+
+    __slots__ = ("_caller", "_token")
+
+    def __init__(self, caller: Caller | None) -> None:
+        self._caller = caller
+
+    def __enter__(self) -> None:
+        self._token: Token[Caller | None] = _caller.set(self._caller)
+
+    def __exit__(self, *raised: object) -> None:
+        _caller.reset(self._token)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -50,7 +49,8 @@ class _IdBox:
 
 
 _box: ContextVar[_IdBox | None] = ContextVar("durable_workflows_id", default=None)
-_ambient: ContextVar[StartOptions] = ContextVar("durable_workflows_options", default=StartOptions())
+_NONE = StartOptions()
+_ambient: ContextVar[StartOptions] = ContextVar("durable_workflows_options", default=_NONE)
 
 
 def taken(queue: str | None = None) -> StartOptions:
@@ -161,12 +161,15 @@ class SetWorkflowUser(_Block):
         return _ambient.set(replace(_ambient.get(), user=self.user))
 
 
-@contextmanager
-def none_set() -> Iterator[None]:
+class none_set:  # noqa: N801  # reads as a phrase: with none_set()
     """A workflow's body begins with none of its starter's blocks in force."""
-    box, ambient = _box.set(None), _ambient.set(StartOptions())
-    try:
-        yield
-    finally:
-        _box.reset(box)
-        _ambient.reset(ambient)
+
+    __slots__ = ("_ambient", "_box")
+
+    def __enter__(self) -> None:
+        self._box: Token[_IdBox | None] = _box.set(None)
+        self._ambient: Token[StartOptions] = _ambient.set(_NONE)
+
+    def __exit__(self, *raised: object) -> None:
+        _box.reset(self._box)
+        _ambient.reset(self._ambient)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from durable_workflows import context, signals
 from durable_workflows.conf import config
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.models import dialects
-from durable_workflows.models.transactions import engine_is_writing
+from durable_workflows.models.transactions import engine_writes
 
 if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
@@ -18,21 +17,27 @@ if TYPE_CHECKING:
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE")
 
 
-@contextmanager
-def watching_writes(execution: Execution) -> Iterator[None]:
+def watching_writes(execution: Execution) -> AbstractContextManager[Any]:
     """Warn of, or refuse, the body's own writes in this block, as the setting ``BODY_WRITES`` says."""
-    if config().body_writes == "allow":
-        yield
-        return
+    return nullcontext() if config().body_writes == "allow" else _Watch(execution)
 
-    def watch(execute: Any, sql: str, params: Any, many: bool, extra: Any) -> Any:
-        is_own = context.caller() is execution and not engine_is_writing()
+
+class _Watch:
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.wrappers = dialects.connection().execute_wrappers
+
+    def __enter__(self) -> None:
+        self.wrappers.append(self)
+
+    def __exit__(self, *raised: object) -> None:
+        self.wrappers.remove(self)
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, extra: Any) -> Any:
+        is_own = context.caller() is self.execution and not engine_writes.under_way()
         if is_own and sql.lstrip()[:7].upper().startswith(WRITES):
-            _notice(execution, sql)
+            _notice(self.execution, sql)
         return execute(sql, params, many, extra)
-
-    with dialects.connection().execute_wrapper(watch):
-        yield
 
 
 def _notice(execution: Execution, sql: str) -> None:

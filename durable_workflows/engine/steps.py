@@ -110,7 +110,7 @@ class _Attempt:
     def _body(self) -> tuple[Any, Effect]:
         operation, step = self.operation, self.step
         began = clock.monotonic()
-        with calling(InStep(operation.execution, operation, self.number, step.retry.max_attempts)):
+        with calling(InStep(operation, step, self.number)):
             value = step.func(*self.args, **self.kwargs)
         if step.timeout is not None and clock.monotonic() - began > step.timeout:
             raise StepTimeout(step.name, step.timeout)
@@ -125,7 +125,7 @@ class _Attempt:
                 value, effect = self._body()
                 transaction.check(self.step.name)
                 if inside := transaction.touched():
-                    with engine_writes():
+                    with engine_writes:
                         self.operation.write(transaction.connection, effect, self.number)
         except AlreadyRecorded:
             return _Done(self.operation.execution.adopt(self.operation.name, self.operation.place), effect, True)

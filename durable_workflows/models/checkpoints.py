@@ -123,12 +123,12 @@ def _recorded_quietly(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -
 
 
 def _record_group_at_once(connection: BaseDatabaseWrapper, checkpoints: Sequence[Checkpoint]) -> list[bool]:
-    columns = list(zip(*[(c.run_id, c.token, *c.values(), c.seconds) for c in checkpoints], strict=True))
-    cursor = dialects.run(connection, _GROUP, [list(column) for column in columns])
-    written = set(cursor.fetchall())
+    rows = dialects.recordset(_GROUPED, [(c.run_id, c.token, *c.values(), c.seconds) for c in checkpoints])
+    written = set(dialects.run(connection, _GROUP, [rows]).fetchall())
     return [(c.run_id, c.branch, c.position) in written for c in checkpoints]
 
 
+_GROUPED = ("run_id", "token", *COLUMNS.split(", "), "seconds")
 # The cross join sets the timeout before the first row is inserted, for this statement alone: a transaction of its own
 # around it would cost three more round trips.
 _GROUP = f"""
@@ -136,9 +136,8 @@ _GROUP = f"""
 SELECT r.id, r.generation, v.branch, v.position, v.name, v.kind, v.output, v.error, v.child_id, v.attempts,
        clock_timestamp() - v.seconds * interval '1 second', clock_timestamp()
 FROM (SELECT set_config('lock_timeout', '500ms', true)) patience
-CROSS JOIN unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[],
-                  %s::text[], %s::int[], %s::float8[])
-     AS v(run_id, token, branch, position, name, kind, output, error, child_id, attempts, seconds)
+CROSS JOIN json_to_recordset(%s::json) AS v(run_id text, token text, branch text, position int, name text, kind text,
+     output text, error text, child_id text, attempts int, seconds float8)
 JOIN {RUNS} r ON r.id = v.run_id AND r.status = 'RUNNING' AND r.lease_token = v.token
 ON CONFLICT DO NOTHING
 RETURNING run_id, branch, position

@@ -85,15 +85,16 @@ def end_group(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> lis
 
 
 def _end_group_at_once(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> list[bool]:
-    columns = list(zip(*[(e.run_id, e.token, e.status.value, e.output, e.error) for e in endings], strict=True))
-    ended = {row[0] for row in dialects.run(connection, _GROUP, [list(column) for column in columns]).fetchall()}
+    rows = dialects.recordset(_GROUPED, [(e.run_id, e.token, e.status.value, e.output, e.error) for e in endings])
+    ended = {row[0] for row in dialects.run(connection, _GROUP, [rows]).fetchall()}
     return [ending.run_id in ended for ending in endings]
 
 
+_GROUPED = ("id", "token", "status", "output", "error")
 _GROUP = f"""
 WITH mine AS MATERIALIZED (
     SELECT r.id, v.status, v.output, v.error
-    FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS v(id, token, status, output, error)
+    FROM json_to_recordset(%s::json) AS v(id text, token text, status text, output text, error text)
     JOIN {RUNS} r ON r.id = v.id
     WHERE r.status = 'RUNNING' AND r.lease_token = v.token AND NOT r.awaited
     FOR UPDATE OF r SKIP LOCKED

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import IntegrityError
@@ -108,15 +109,24 @@ def _insert_some(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> set
 
 
 def _statement(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> tuple[str, list[Any]]:
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(column) for column in [*_PLAIN, "created_at", "updated_at", "claimed_at", "started_at"])
     now, now_params = dialects.moment(connection)
-    rows, params = [], []
+    params: list[Any] = []
     for run in runs:
-        begun = f"{now}, {now}" if run.worker_id else "NULL, NULL"
-        rows.append(f"({', '.join(['%s'] * len(_PLAIN))}, {now}, {now}, {begun})")
         params += [*_values(connection, run), *[*now_params] * (4 if run.worker_id else 2)]
-    return f"INSERT INTO {RUNS} ({columns}) VALUES {', '.join(rows)}", params
+    rows = [_row(now, begun=run.worker_id is not None) for run in runs]
+    return f"INSERT INTO {RUNS} ({_columns(connection.vendor)}) VALUES {', '.join(rows)}", params
+
+
+@cache
+def _columns(vendor: str) -> str:
+    quote = "`{}`" if vendor == "mysql" else '"{}"'
+    return ", ".join(map(quote.format, [*_PLAIN, "created_at", "updated_at", "claimed_at", "started_at"]))
+
+
+@cache
+def _row(now: str, *, begun: bool) -> str:
+    begins = f"{now}, {now}" if begun else "NULL, NULL"
+    return f"({', '.join(['%s'] * len(_PLAIN))}, {now}, {now}, {begins})"
 
 
 def _values(connection: BaseDatabaseWrapper, run: NewRun) -> list[Any]:

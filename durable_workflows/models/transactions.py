@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ MYSQL_LOCK_ERRORS = {1020, 1205, 1213, 3572}
 MYSQL_ROLLS_BACK_ALL = {1020, 1213}  # 1205 and 3572 as a rule only the statement that waited
 MYSQL_LOST = {2002, 2003, 2006, 2013, 2055, 1053, 1927, 1317}
 
-_engine = threading.local()
+_nothing: AbstractContextManager[Any] = nullcontext()
 _writers: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
 
@@ -63,14 +63,11 @@ def is_lost_connection(error: BaseException) -> bool:
     return bool(cause.args) and cause.args[0] in MYSQL_LOST
 
 
-@contextmanager
-def turn(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def turn(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
     """This process's turn to write; only SQLite needs one, and only outside of a transaction, which has its lock."""
     if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
-        return
-    with writer_lock(connection):
-        yield
+        return _nothing
+    return writer_lock(connection)
 
 
 def writer_lock(connection: BaseDatabaseWrapper) -> threading.RLock:
@@ -85,32 +82,36 @@ def write_transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
     A transaction that reads first and writes later fails there at once when another one wrote meanwhile, timeout or not.
     """
-    with engine_writes(), turn(connection), _begun_as(connection, "IMMEDIATE"), transaction.atomic(using=connection.alias):
+    with engine_writes, turn(connection), _begun_as(connection, "IMMEDIATE"), transaction.atomic(using=connection.alias):
         yield
 
 
-def engine_is_writing() -> bool:
-    """Whether this thread's statements are the engine's own, and not those of the body that called it."""
-    return getattr(_engine, "depth", 0) > 0
+class _EngineWrites(threading.local):
+    """
+    Marks this thread's statements in a ``with`` block as the engine's own, and not those of the body that called it.
+
+    One object for all, since each statement of the hot path passes through it.
+    """
+
+    depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *raised: object) -> None:
+        self.depth -= 1
+
+    def under_way(self) -> bool:
+        return self.depth > 0
 
 
-@contextmanager
-def engine_writes() -> Iterator[None]:
-    """Mark this thread's statements in the block as the engine's own."""
-    _engine.depth = getattr(_engine, "depth", 0) + 1
-    try:
-        yield
-    finally:
-        _engine.depth -= 1
+engine_writes = _EngineWrites()
 
 
-@contextmanager
-def _begun_as(connection: BaseDatabaseWrapper, mode: str) -> Iterator[None]:
+def _begun_as(connection: BaseDatabaseWrapper, mode: str) -> AbstractContextManager[Any]:
     if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
-        return
-    with begun_as(connection, mode):
-        yield
+        return _nothing
+    return begun_as(connection, mode)
 
 
 @contextmanager
@@ -159,7 +160,7 @@ def in_autocommit(work: Callable[..., T], *args: Any) -> T:
     connection = runs_connection()
 
     def once() -> T:
-        with engine_writes(), turn(connection):
+        with engine_writes, turn(connection):
             return work(connection, *args)
 
     return repeated(once, connection)

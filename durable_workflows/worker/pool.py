@@ -29,6 +29,7 @@ class Pool:
         self._prepare = prepare
         self._queue: SimpleQueue[Claim | None] = SimpleQueue()
         self._changed = threading.Condition()
+        self._wanted = size  # as many free ones as somebody waits for; waking him for fewer costs each run a switch
         self._running: dict[str, Claim] = {}
         self._threads = [threading.Thread(target=self._serve, name=f"durable-{number}", daemon=True) for number in range(size)]
 
@@ -56,6 +57,7 @@ class Pool:
     def wait_for(self, free: int, seconds: float) -> int:
         """Block until so many claims could start, or the time is over; returns how many could."""
         with self._changed:
+            self._wanted = free
             self._changed.wait_for(lambda: self.free >= free, seconds)
             return self.free
 
@@ -82,7 +84,8 @@ class Pool:
         with self._changed:
             if self._running.get(claim.id) is claim:
                 del self._running[claim.id]
-            self._changed.notify_all()
+            if self.free >= self._wanted:
+                self._changed.notify_all()
 
     def _tidy(self) -> None:
         """Other databases as at a request's end; the runs' own connection is kept while it works."""
