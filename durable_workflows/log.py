@@ -97,6 +97,12 @@ def worker_stopped(*, worker_id: str, handed_back: object, **kwargs: Any) -> Non
     _write(logging.INFO, "Worker %s stopped; runs handed back: %s", worker_id, _count(handed_back))
 
 
+def process_ended(*, pid: int, status: int, replaced_in: float | None, **kwargs: Any) -> None:
+    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    then = "is not replaced" if replaced_in is None else f"is replaced in {replaced_in:.1f} s"
+    _write(logging.WARNING if status == 0 else logging.ERROR, "Worker process %s %s and %s", pid, how, then)
+
+
 def worker_lost(*, worker_id: str, runs: object, **kwargs: Any) -> None:
     _write(logging.WARNING, "Worker %s is lost: its lease ran out. Runs taken back: %s", worker_id, _count(runs))
 
@@ -105,11 +111,11 @@ def housekeeping(*, what: str, count: object, **kwargs: Any) -> None:
     _write(logging.DEBUG, "Housekeeping, %s: %s", what, _count(count))
 
 
-def loop_failed(*, loop: str, error: object, retry_in: float, **kwargs: Any) -> None:
-    text = "The worker's loop %s failed and tries again in %s s%s"
+def loop_failed(*, loop: str, error: object, retry_in: float | None = None, **kwargs: Any) -> None:
+    then = "" if retry_in is None else f" and tries again in {retry_in:.1f} s"
     # An absent database says enough in its message; anything else may be a mistake of ours.
     trace = None if isinstance(error, DatabaseError) else _traceback(error)
-    _write(logging.ERROR, text, loop, f"{retry_in:.1f}", _because(error), trace=trace)
+    _write(logging.ERROR, "The worker's loop %s failed%s%s", loop, then, _because(error), trace=trace)
 
 
 ENDS: dict[str, tuple[int, str]] = {
@@ -125,7 +131,7 @@ RECEIVERS = {
     receiver.__name__: receiver
     for receiver in (
         attended, run_started, run_suspended, run_finished, run_stranded, step_failed, step_held_transaction, hook_failed,
-        body_wrote, worker_started, worker_stopped, worker_lost, housekeeping, loop_failed,
+        body_wrote, worker_started, worker_stopped, process_ended, worker_lost, housekeeping, loop_failed,
     )
 }  # fmt: skip
 

@@ -26,14 +26,16 @@ class Processes:
         self.env = dict(env)
         self._started: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
 
-    def start(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *args: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """Run Python with ``args``; ``env`` is added to the environment. Its output is kept for :meth:`output`."""
         output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process is, closed by close()
         process = subprocess.Popen(
             [sys.executable, *args],
             cwd=ROOT,
             env=self.env | dict(env or {}),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from durable_workflows.worker.fleet import Fleet
 from durable_workflows.worker.supervisor import Options, Supervisor
 
-__all__ = ["Options", "Supervisor"]
+__all__ = ["Fleet", "Options", "Supervisor"]

@@ -31,6 +31,7 @@ class Supervisor:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._calls: SimpleQueue[None] = SimpleQueue()  # somebody wants a stop, or a new shift; its put() takes no lock
+        self._asked = False
         self._stopping = False
         self._hurry = False
         self._lost = False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 import durable_workflows as durable
@@ -62,3 +64,17 @@ def checkout(amount: int) -> list[Any]:
     durable.sleep(0.6)
     answer = durable.recv("answer", timeout_seconds=120)
     return [reserved, paid, called, started.get_result(), answer]
+
+
+@durable.step(atomic=False)
+def hold(path: str) -> str:
+    """Say that it began, and go on once somebody puts a file there."""
+    Path(f"{path}.began").touch()
+    while not Path(path).exists():
+        time.sleep(0.02)
+    return "let go"
+
+
+@durable.workflow
+def holds(path: str) -> str:
+    return hold(path)

@@ -90,6 +90,24 @@ LINES = [
     ),
     ("worker_stopped", {"worker_id": "w1", "handed_back": 3}, "INFO", "Worker w1 stopped; runs handed back: 3"),
     (
+        "process_ended",
+        {"pid": 7, "status": 1, "replaced_in": 0.5},
+        "ERROR",
+        "Worker process 7 ended with status 1 and is replaced in 0.5 s",
+    ),
+    (
+        "process_ended",
+        {"pid": 7, "status": -9, "replaced_in": None},
+        "ERROR",
+        "Worker process 7 was ended by signal 9 and is not replaced",
+    ),
+    (
+        "process_ended",
+        {"pid": 7, "status": 0, "replaced_in": 0.0},
+        "WARNING",
+        "Worker process 7 ended with status 0 and is replaced in 0.0 s",
+    ),
+    (
         "worker_lost",
         {"worker_id": "w1", "runs": ["r1", "r2"]},
         "WARNING",
@@ -101,6 +119,12 @@ LINES = [
         {"loop": "claim", "error": OperationalError("gone"), "retry_in": 4.0},
         "ERROR",
         "The worker's loop claim failed and tries again in 4.0 s: OperationalError: gone",
+    ),
+    (
+        "loop_failed",
+        {"loop": "schedule nightly", "error": OperationalError("gone"), "retry_in": None},
+        "ERROR",
+        "The worker's loop schedule nightly failed: OperationalError: gone",
     ),
 ]
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import threading
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import autoreload
 
-from durable_workflows import clock, conf, signals
-from durable_workflows.worker import Options, Supervisor
+from durable_workflows import conf, signals
+from durable_workflows.worker import Fleet, Options, Supervisor, fleet
 
 
 class Command(BaseCommand):
@@ -35,18 +35,27 @@ class Command(BaseCommand):
                 raise CommandError(f"--{name} must be at least 1, not {options[name]}.")
         signals.send(signals.attended, verbosity=options["verbosity"])
         finite = options["drain"] or options["once"]
-        if options["processes"] > 1:
-            _Fleet(options["processes"]).run()
+        if fleet.is_member():
+            self._serve(options, fleet.obey)
+        elif options["processes"] > 1:
+            self._lead(options["processes"], finite)
         elif not finite and (conf.debug() if options["reload"] is None else options["reload"]):
             autoreload.run_with_reloader(self._serve, options)
         else:
             self._serve(options)
 
-    def _serve(self, options: dict[str, Any]) -> None:
+    def _lead(self, processes: int, finite: bool) -> None:
+        several = Fleet(processes, [sys.executable, *sys.argv], finite=finite)
+        _stop_on_signals(several.request_stop)
+        if given_up := several.run():
+            raise CommandError(f"{given_up} of {processes} worker processes failed each time they were started; see above.")
+
+    def _serve(self, options: dict[str, Any], prepare: Callable[[Supervisor], None] = lambda _: None) -> None:
         supervisor = Supervisor(
             Options(threads=options["threads"], queues=_names(options["queues"]), exclude=_names(options["exclude_queues"]))
         )
         _stop_on_signals(supervisor.request_stop)
+        prepare(supervisor)
         if options["drain"] or options["once"]:
             supervisor.drain()
         else:
@@ -64,41 +73,3 @@ def _stop_on_signals(stop: Any) -> None:
             signal.signal(number, lambda *_: stop())
     else:  # under the autoreloader the main thread watches files and ends the process; runs are recovered
         autoreload.autoreload_started.connect(lambda **_: None)
-
-
-class _Fleet:
-    """Several worker processes, each started anew, so that no connection is inherited; a dead one is replaced."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.stopping = False  # not an Event: a handler may interrupt who holds its lock
-        self.children: list[subprocess.Popen[bytes]] = []
-
-    def run(self) -> None:
-        _stop_on_signals(self.stop)
-        self.children = [self._spawn() for _ in range(self.size)]
-        while not self.stopping:
-            clock.pause(0.5)
-            self.children = [child if child.poll() is None else self._spawn() for child in self.children]
-        for child in self.children:
-            child.wait()
-
-    def stop(self) -> None:
-        self.stopping = True
-        for child in self.children:
-            child.send_signal(signal.SIGTERM)
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, *_without_processes(sys.argv), "--processes", "1", "--no-reload"])
-
-
-def _without_processes(argv: list[str]) -> list[str]:
-    kept, skip = [], False
-    for word in argv:
-        if skip:
-            skip = False
-        elif word == "--processes":
-            skip = True
-        elif not word.startswith("--processes=") and word != "--reload":
-            kept.append(word)
-    return kept
