@@ -26,9 +26,7 @@ hook_failed = Signal()  # run_id, step, error: an on_commit hook raised after th
 body_wrote = Signal()  # run_id, name, sql
 worker_started = Signal()  # worker_id, queues, threads
 worker_stopped = Signal()  # worker_id, handed_back
-process_ended = (
-    Signal()
-)  # pid, status (negative: by that signal), replaced_in (seconds or None): one of several ended by itself
+process_ended = Signal()  # pid, status (negative: by that signal), replaced_in (seconds or None): one of several
 worker_lost = Signal()  # worker_id, runs: another worker's runs were taken back
 housekeeping = Signal()  # what, count
 loop_failed = Signal()  # loop, error, retry_in

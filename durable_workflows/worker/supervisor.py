@@ -96,7 +96,12 @@ class Supervisor:
 
     def request_stop(self) -> None:
         """Stop soon; asked again, at once. Safe in a signal handler."""
-        self._hurry = self._stopping
+        asked_before, self._asked = self._asked, True
+        self.end_soon(at_once=asked_before)
+
+    def end_soon(self, *, at_once: bool) -> None:
+        """Stop soon, or at once; asked again, it is the same wish. Safe in a signal handler."""
+        self._hurry = self._hurry or at_once
         self._stopping = True
         self._calls.put(None)
 
