@@ -47,6 +47,7 @@ class StepTransaction:
             self._sqlite.enter(self._atomic)
         else:
             self._atomic.__enter__()
+        self._session = self.connection.connection
         if self._mysql:
             self.connection.execute_wrappers.append(self._mysql)
         if not self.nested:
@@ -80,8 +81,9 @@ class StepTransaction:
             raise StepRolledBack(step_name, why)
 
     def usable(self) -> bool:
-        """Whether the session still answers."""
-        return self.connection.connection is not None and self.connection.is_usable()
+        """Whether the session that it began in still answers; Django opens another one when it cannot roll back."""
+        raw = self.connection.connection
+        return raw is not None and raw is self._session and self.connection.is_usable()
 
     def _mark(self) -> None:
         self.committed = True

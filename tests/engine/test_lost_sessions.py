@@ -1,0 +1,80 @@
+"""Steps whose database session ends under them, as when the server restarts: executed again, and no attempt is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from django.db import connection
+
+from durable_workflows import step, workflow
+from durable_workflows.models import StepAttempt, StepRun
+from durable_workflows.testing import durable_worker
+from tests.app.models import Ledger
+from tests.engine.elsewhere import in_thread
+from tests.engine.isolation import DATABASE
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("committing", "unparked"),
+    pytest.mark.skipif(DATABASE == "sqlite", reason="it has no sessions that somebody else could end"),
+]
+CALLS: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True)
+def no_calls() -> None:
+    CALLS.clear()
+
+
+def end_session() -> None:
+    """Have another session end this thread's."""
+    own, end = ("pg_backend_pid()", "SELECT pg_terminate_backend(%s, 10000)")
+    if connection.vendor == "mysql":
+        own, end = ("CONNECTION_ID()", "KILL HARD %s")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {own}")
+        session = cursor.fetchone()[0]
+
+    def end_it() -> None:
+        with connection.cursor() as other:
+            other.execute(end, [session])
+
+    in_thread(end_it)
+
+
+@step
+def loses_its_session(amid: bool) -> int:
+    CALLS["body"] += 1
+    Ledger.objects.create(run_id="1", step="first")
+    if CALLS["body"] == 1:
+        end_session()
+    if amid:
+        Ledger.objects.create(run_id="1", step="second")
+    return CALLS["body"]
+
+
+@workflow
+def unlucky(amid: bool) -> int:
+    return loses_its_session(amid)
+
+
+def executed_twice_and_done_once(amid: bool) -> None:
+    assert CALLS["body"] == 2
+    assert Ledger.objects.count() == 1 + amid
+    assert [(record.attempts, record.error) for record in StepRun.objects.all()] == [(1, None)]
+    assert not StepAttempt.objects.exists()
+
+
+@pytest.mark.parametrize("amid", [True, False], ids=["amid-the-body", "before-its-checkpoint"])
+def test_a_body_whose_session_ended_is_executed_again(amid: bool) -> None:
+    assert unlucky(amid) == 2
+    executed_twice_and_done_once(amid)
+
+
+@pytest.mark.parametrize("amid", [True, False], ids=["amid-the-body", "before-its-checkpoint"])
+def test_the_same_on_the_threads_of_a_worker(amid: bool) -> None:
+    handle = unlucky.start(amid)
+    with durable_worker():
+        assert handle.get_result(timeout=30) == 2
+    executed_twice_and_done_once(amid)
