@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.context import Caller, Current
 from durable_workflows.definitions import Step, Workflow
@@ -17,23 +19,22 @@ from durable_workflows.engine import awaiting
 from durable_workflows.engine.operations import Operation, database
 from durable_workflows.engine.starting import Parent, child_id, new_run
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow
-from durable_workflows.models import correspondence, starts
+from durable_workflows.models import correspondence, reading, starts
 from durable_workflows.models.transactions import in_write_transaction, on_commit
 from durable_workflows.options import StartOptions
 from durable_workflows.serializers import dumps, loads
-
-if TYPE_CHECKING:
-    from durable_workflows.engine.execution import Execution
+from durable_workflows.states import RunState
 
 
 class InStep(Caller):
     """One attempt of one step."""
 
-    def __init__(self, execution: Execution, operation: Operation, attempt: int, max_attempts: int) -> None:
-        self.execution = execution
+    def __init__(self, operation: Operation, step: Step, attempt: int) -> None:
+        self.execution = operation.execution
         self.operation = operation
+        self.atomic = step.atomic
         self.attempt = attempt
-        self.max_attempts = max_attempts
+        self.max_attempts = step.retry.max_attempts
         self._started = 0
 
     def current(self) -> Current:
@@ -96,7 +97,20 @@ class InStep(Caller):
         self._refuse("sleep_until")
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> int:
-        return in_write_transaction(awaiting.verbs(workflow_ids, options)[verb])
+        def act(connection: BaseDatabaseWrapper) -> int:
+            changed = awaiting.verbs(workflow_ids, options)[verb](connection)
+            self._refuse_to_end_itself(connection)
+            return changed
+
+        return in_write_transaction(act)
+
+    def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper) -> None:
+        claim = self.execution.claim
+        if self.atomic and reading.owner(connection, claim.id) != (RunState.RUNNING, claim.token):
+            raise InvalidUse(
+                f"The step {self.operation.name!r} cancelled its own run, whose steps are rolled back once it is cancelled, the"
+                " cancellation with them. Call cancel_workflow() in the workflow's body, after the step."
+            )
 
     def _refuse(self, primitive: str) -> NoReturn:
         raise NotInWorkflow(primitive, f"inside the step {self.operation.name!r}, where waiting would hold its transaction")

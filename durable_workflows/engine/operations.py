@@ -69,16 +69,22 @@ class Operation:
             seconds=clock.monotonic() - self.began,
         )  # fmt: skip
 
-    def commit(self, work: Callable[[BaseDatabaseWrapper], Effect], attempts: int = 1) -> Any:
+    def commit(
+        self,
+        work: Callable[[BaseDatabaseWrapper], Effect],
+        attempts: int = 1,
+        then: Callable[[BaseDatabaseWrapper], object] = lambda connection: None,
+    ) -> Any:
         """
-        Do ``work`` and write its checkpoint in one transaction; return or raise what was recorded.
+        Do ``work``, write its checkpoint and do ``then`` in one transaction; return or raise what was recorded.
 
-        An error of ours that ``work`` raises is recorded in its place, so that a replay meets it again.
+        An error of ours that is raised there is recorded in its place, so that a replay meets it again.
         """
 
         def once(connection: BaseDatabaseWrapper) -> Effect:
             effect = work(connection)
             self.write(connection, effect, attempts)
+            then(connection)
             return effect
 
         try:

@@ -10,6 +10,7 @@ swallow a suspension.
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,12 +91,29 @@ def _call(execution: Execution, definition: Definition, args: list[Any], kwargs:
             came = Came(_value(execution, definition, args, kwargs))
         except BaseException as error:  # noqa: BLE001  # the one place where whatever a body raises ends
             came = Came(error=error)
+        if execution.stopped is not None:
+            _let_go(came.error)
+            _let_go(execution.stopped)
     if execution.stopped is None:
         try:
             execution.history.check_used_up(execution.branch, execution.position)
         except Diverged as diverged:
             execution.stopped = diverged
     return came
+
+
+def _let_go(error: BaseException | None) -> None:
+    """
+    Let go of what the unwound frames hold while the durable calls in it still find the execution, which refuses them.
+
+    A generator that the body keeps in a variable lives as long as the traceback. Closed with it later, it would make the
+    calls in its ``finally`` as if there were no workflow: steps would be executed, messages sent.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _value(execution: Execution, definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Any:
