@@ -15,8 +15,9 @@ from durable_workflows.conf import SETTING
 from durable_workflows.models.dialects import alias
 
 VENDORS = ("sqlite", "postgresql", "mysql")
-# Beside its threads a worker process holds connections for claiming, for its heartbeat and for LISTEN.
-OWN_CONNECTIONS = 3
+# Beside its threads' a worker process holds connections of its main thread, its heart, claimer, housekeeper and hinter. The
+# one that LISTENs is not Django's, and so in no pool.
+OWN_CONNECTIONS = 5
 # A connection kept for longer than this many seconds is likely to outlive a server's restart or a firewall's patience.
 LONG_LIVED = 60
 

@@ -78,3 +78,9 @@ def hold(path: str) -> str:
 @durable.workflow
 def holds(path: str) -> str:
     return hold(path)
+
+
+@durable.workflow
+def holds_beside_a_parcel(path: str) -> str:
+    parcel.start(1)
+    return hold(path)

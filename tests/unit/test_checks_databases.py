@@ -68,8 +68,8 @@ def ids(messages: list[Any]) -> list[str]:
         {"ENGINE": POSTGRESQL, "NAME": "runs"},
         {"ENGINE": POSTGRESQL, "NAME": "runs", "CONN_MAX_AGE": 60},
         {"ENGINE": POSTGRESQL, "NAME": "runs", "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True},
-        {"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"pool": {"max_size": 19}}},
-        {"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"pool": {"min_size": 20}}},
+        {"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"pool": {"max_size": 21}}},
+        {"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"pool": {"min_size": 22}}},
         {"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"isolation_level": IsolationLevel.READ_COMMITTED}},
         {"ENGINE": MYSQL, "NAME": "runs", "OPTIONS": {"isolation_level": "READ COMMITTED"}},
     ],
@@ -89,8 +89,8 @@ def test_a_sound_database_is_left_alone(use_database: UseDatabase, database: dic
         ({"ENGINE": POSTGRESQL, "NAME": "runs", "CONN_MAX_AGE": None}, ["W013"]),
         ({"ENGINE": MYSQL, "NAME": "runs", "CONN_MAX_AGE": 61}, ["W013"]),
         ({"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"pool": True}}, ["W012"]),
-        ({"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"pool": {"max_size": 18}}}, ["W012"]),
-        ({"ENGINE": POSTGRESQL, "NAME": "runs", "CONN_MAX_AGE": 5, "OPTIONS": {"pool": {"max_size": 19}}}, ["E015"]),
+        ({"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"pool": {"max_size": 20}}}, ["W012"]),
+        ({"ENGINE": POSTGRESQL, "NAME": "runs", "CONN_MAX_AGE": 5, "OPTIONS": {"pool": {"max_size": 21}}}, ["E015"]),
         ({"ENGINE": MYSQL, "NAME": "runs", "OPTIONS": {"isolation_level": "repeatable read"}}, ["I010"]),
         ({"ENGINE": MYSQL, "NAME": "runs", "OPTIONS": {"isolation_level": None}}, ["I010"]),
         ({"ENGINE": POSTGRESQL, "NAME": "runs", "OPTIONS": {"isolation_level": IsolationLevel.SERIALIZABLE}}, ["I010"]),
@@ -112,7 +112,7 @@ def test_the_memory_of_a_test_run_is_no_mistake(use_database: UseDatabase) -> No
 
 def test_a_pool_is_measured_by_the_threads(use_database: UseDatabase, settings: Settings) -> None:
     settings.DURABLE_WORKFLOWS = {"THREADS": 1}
-    use_database(ENGINE=POSTGRESQL, NAME="runs", OPTIONS={"pool": True})
+    use_database(ENGINE=POSTGRESQL, NAME="runs", OPTIONS={"pool": {"max_size": 6}})
     assert ids(check_databases()) == []
 
 
