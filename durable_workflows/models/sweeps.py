@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from durable_workflows import registry
+from durable_workflows import clock, registry
 from durable_workflows.conf import config
+from durable_workflows.models import dialects
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.events import Event
 from durable_workflows.models.indexes import Literal
@@ -22,7 +26,6 @@ from durable_workflows.models.steering import stop
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waits import Wait
 from durable_workflows.models.waking import lock, make_claimable
-from durable_workflows.models.workers import Worker
 from durable_workflows.states import TERMINAL, RunState
 
 BATCH = 1000
@@ -50,38 +53,53 @@ class Pulse:
         return (min(moments) - self.now).total_seconds() if moments else None
 
 
-def pulse(connection: BaseDatabaseWrapper, worker_id: str, queues: Sequence[str]) -> Pulse:
-    """
-    One query about everything that a worker might have to do; each part is a look into a partial index.
-
-    It reads the worker's own row, since a query of the ORM must be of something.
-    """
-    runs = WorkflowRun.objects.using(connection.alias)
-    ticks = Schedule.objects.using(connection.alias).filter(paused=False, next_fire_at__isnull=False)
-    parts: dict[str, Any] = {
-        "clock": DatabaseNow(),
-        "next_due": _first(runs.filter(TIMED), "due_at"),
-        "next_deadline": _first(runs.filter(LIMITED), "deadline"),
-        "next_tick": _first(ticks, "next_fire_at"),
-        "suspects": _first(_suspects(connection, queues), "name"),
-    }
-    parts |= {f"queue_{i}": _first(runs.filter(CLAIMABLE, queue=queue), *CLAIM_ORDER) for i, queue in enumerate(queues)}
-    row: dict[str, Any] = dict(Worker.objects.using(connection.alias).filter(pk=worker_id).values(**parts).get())
-    busy = tuple(queue for index, queue in enumerate(queues) if row[f"queue_{index}"] is not None)
+def pulse(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> Pulse:
+    """One query about everything that a worker might have to do; each part is a look into a partial index."""
+    now, now_params = dialects.moment(connection)
+    probes, params = _probes(connection.alias, tuple(queues))
+    row = dialects.run(connection, f"SELECT {now}, {probes}", [*now_params, *params]).fetchone()
+    at, due, deadline, tick = (dialects.read_datetime(connection, value) for value in row[:4])
+    suspect, *heads = row[4:]
+    busy = tuple(queue for queue, head in zip(queues, heads, strict=True) if head is not None)
     return Pulse(
-        now=row["clock"], next_due=row["next_due"], next_deadline=row["next_deadline"], next_tick=row["next_tick"],
-        suspects=row["suspects"] is not None, queues=busy,
+        now=at or clock.real_now(), next_due=due, next_deadline=deadline, next_tick=tick, suspects=suspect is not None,
+        queues=busy,
     )  # fmt: skip
 
 
-def _first(rows: QuerySet[Any], *order: str) -> Subquery:
+@lru_cache(64)
+def _probes(alias: str, queues: tuple[str, ...]) -> tuple[str, list[Any]]:
+    """The parts of the pulse as columns of SQL, put together once: that costs the ORM more than the server's answer."""
+    connection = connections[alias]
+    runs = WorkflowRun.objects.using(alias)
+    ticks = Schedule.objects.using(alias).filter(paused=False, next_fire_at__isnull=False)
+    firsts = [
+        _first(runs.filter(TIMED), "due_at"),
+        _first(runs.filter(LIMITED), "deadline"),
+        _first(ticks, "next_fire_at"),
+        _first(_suspects(connection, queues), "name"),
+        *(_first(runs.filter(CLAIMABLE, queue=queue), *CLAIM_ORDER) for queue in queues),
+    ]
+    compiled = [_compiled(connection, first) for first in firsts]
+    return ", ".join(f"({sql})" for sql, _ in compiled), [param for _, params in compiled for param in params]
+
+
+def _compiled(connection: BaseDatabaseWrapper, rows: QuerySet[Any]) -> tuple[str, Sequence[Any]]:
+    try:
+        sql, params = rows.query.get_compiler(connection=connection).as_sql()
+    except EmptyResultSet:  # a worker may serve no queue
+        return "NULL", ()
+    return sql, params
+
+
+def _first(rows: QuerySet[Any], *order: str) -> QuerySet[Any]:
     """
     The first column of the first row in the order of an index.
 
     Not EXISTS, which forgets the order: PostgreSQL then believes that matches are all over the table, and reads a million
     finished runs to find the one that came last.
     """
-    return Subquery(rows.order_by(*order).values(order[0])[:1])
+    return rows.order_by(*order).values(order[0])[:1]
 
 
 def due_to_run(connection: BaseDatabaseWrapper) -> QuerySet[WorkflowRun]:

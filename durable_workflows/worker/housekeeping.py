@@ -57,7 +57,7 @@ class Housekeeping:
         self.loop = Loop("housekeeper", self._tick)
 
     def _tick(self) -> float:
-        pulse = sweeps.pulse(dialects.connection(), self.worker_id, self.queues())
+        pulse = sweeps.pulse(dialects.connection(), self.queues())
         self._do_what_is_due(pulse)
         self.claiming.suspects = pulse.suspects
         if pulse.queues or pulse.suspects:

@@ -89,10 +89,13 @@ class Supervisor:
         self.start()
         quiet = 0
         while quiet < SETTLED_LOOKS and not self._stopping:
-            waiting = sweeps.pulse(dialects.connection(), self.shift.presence.id, self.options.served())
-            quiet = quiet + 1 if self.shift.idle and not waiting.queues and not waiting.due(waiting.next_due) else 0
+            quiet = quiet + 1 if self.shift.idle and self._nothing_to_do() else 0
             clock.pause(0.05)
         self.stop(config().shutdown_grace_seconds)
+
+    def _nothing_to_do(self) -> bool:
+        waiting = sweeps.pulse(dialects.connection(), self.options.served())
+        return not waiting.queues and not waiting.due(waiting.next_due)
 
     def request_stop(self) -> None:
         """Stop soon; asked again, at once. Safe in a signal handler."""

@@ -30,7 +30,7 @@ def suspect(name: str, queue: str = "default") -> str:
 def test_a_suspect_is_claimed_when_suspects_are_asked_for_and_not_otherwise(me: Claimer) -> None:
     run_id = suspect("known")
     assert not claims.claim(connection, me, "default", limit=10, token="a")
-    assert sweeps.pulse(connection, "me", ["default"]).suspects
+    assert sweeps.pulse(connection, ["default"]).suspects
     assert claims.has_suspect(connection, me, "default")
     assert [claim.id for claim in claims.claim(connection, me, "default", limit=1, token="b", suspects=True)] == [run_id]
     assert not claims.has_suspect(connection, me, "default")
@@ -41,7 +41,7 @@ def test_a_suspect_that_others_are_to_run_does_not_empty_the_pool(me: Claimer) -
     suspect("known", queue="elsewhere")
     assert not claims.has_suspect(connection, me, "default")
     assert claims.has_suspect(connection, me, "elsewhere")
-    assert not sweeps.pulse(connection, "me", ["nowhere"]).suspects
+    assert not sweeps.pulse(connection, ["nowhere"]).suspects
     assert not claims.has_suspect(connection, Claimer(worker_id="idle", names=()), "elsewhere")
 
 

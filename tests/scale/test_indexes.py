@@ -41,10 +41,10 @@ def share(status: str, **having: str) -> int:
 
 # What is done, by which index, how many rows it is to find, and how many pages it may look at: in all, and for each row.
 CASES: dict[str, tuple[Duty, str, int | None, int, int]] = {
-    "pulse": (lambda db: sweeps.pulse(db, crowd.ALIVE, crowd.QUEUES), "durable_run_claim", None, 45, 0),
-    "next due": (lambda db: sweeps.pulse(db, crowd.ALIVE, ()), "durable_run_due", None, 30, 0),
-    "next deadline": (lambda db: sweeps.pulse(db, crowd.ALIVE, ()), "durable_run_deadline", None, 30, 0),
-    "suspects": (lambda db: sweeps.pulse(db, crowd.ALIVE, crowd.QUEUES), "durable_run_unclaimable", None, 45, 0),
+    "pulse": (lambda db: sweeps.pulse(db, crowd.QUEUES), "durable_run_claim", None, 45, 0),
+    "next due": (lambda db: sweeps.pulse(db, ()), "durable_run_due", None, 30, 0),
+    "next deadline": (lambda db: sweeps.pulse(db, ()), "durable_run_deadline", None, 30, 0),
+    "suspects": (lambda db: sweeps.pulse(db, crowd.QUEUES), "durable_run_unclaimable", None, 45, 0),
     "busy queues": (lambda db: len(claims.busy_queues(db, crowd.QUEUES)), "durable_run_claim", 4, 20, 0),
     "claim suspects": (claim(suspects=True), "durable_run_unclaimable", 0, 15, 0),
     "claim nothing": (claim(queue="nobody's"), "durable_run_claim", 0, 5, 0),
