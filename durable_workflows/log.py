@@ -52,9 +52,9 @@ def run_suspended(*, run_id: str, name: str, **kwargs: Any) -> None:
     _write(logging.DEBUG, "Run %s of %s waits, without a thread", run_id, name, run=run_id)
 
 
-def run_finished(*, run_id: str, name: str, status: str, error: object = None, **kwargs: Any) -> None:
+def run_finished(*, run_id: str, name: str, status: str, error: object = None, note: str | None = None, **kwargs: Any) -> None:
     level, text = ENDS[status]
-    _write(level, text, run_id, name, _because(error), run=run_id)
+    _write(level, text, run_id, name, _because(note if error is None else error), run=run_id)
 
 
 def run_stranded(*, run_id: str, name: str, reason: object, **kwargs: Any) -> None:
@@ -124,7 +124,7 @@ ENDS: dict[str, tuple[int, str]] = {
     RunState.CANCELLED: (logging.INFO, "Run %s of %s was cancelled%s"),
     RunState.MAX_RECOVERY_ATTEMPTS_EXCEEDED: (
         logging.ERROR,
-        "Run %s of %s was given up: its workers were lost too often without progress. Find out why, then resume it%s",
+        "Run %s of %s was given up%s",
     ),
 }
 RECEIVERS = {

@@ -156,7 +156,7 @@ def _finish(execution: Execution, came: Came) -> Came | None:
     if not ended:
         return None
     execution.services.ring(claim.id)
-    signals.send(signals.run_finished, run_id=claim.id, name=claim.name, status=ending.status, error=came.error)
+    signals.send(signals.run_finished, run_id=claim.id, name=claim.name, status=ending.status, error=came.error, note=None)
     return came
 
 

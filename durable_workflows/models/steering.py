@@ -36,12 +36,19 @@ def cancel(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, children:
 
 
 def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunState, note: str | None = None) -> int:
-    """End runs without an outcome of their own, and wake whoever awaits them."""
-    stopped = (
-        WorkflowRun.objects.using(connection.alias)
-        .filter(pk__in=run_ids, status__in=UNFINISHED)
-        .update(status=status, note=note, completed_at=DatabaseNow(), updated_at=DatabaseNow(), **RELEASED)
+    """End runs without an outcome of their own, tell so at commit, and wake whoever awaits them."""
+    runs = WorkflowRun.objects.using(connection.alias)
+    unfinished = runs.filter(pk__in=run_ids, status__in=UNFINISHED).order_by("pk")
+    if connection.features.has_select_for_update:
+        # Whoever tells of an end must be the one who brought it about; a plain SELECT may look at an old snapshot.
+        unfinished = unfinished.select_for_update()
+    names = dict(unfinished.values_list("pk", "name"))
+    stopped = runs.filter(pk__in=names).update(
+        status=status, note=note, completed_at=DatabaseNow(), updated_at=DatabaseNow(), **RELEASED
     )
+    for run_id, name in names.items():
+        facts: dict[str, Any] = {"run_id": run_id, "name": name, "status": status, "error": None, "note": note}
+        signals.at_commit(signals.run_finished, connection.alias, **facts)
     if stopped:
         Wait.objects.using(connection.alias).filter(run_id__in=run_ids).delete()
         wake(connection, Kind.RESULT, run_ids)

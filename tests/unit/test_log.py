@@ -32,9 +32,15 @@ LINES = [
     ("run_finished", {"run_id": "r1", "name": "shop.pay", "status": "ERROR"}, "ERROR", "Run r1 of shop.pay failed"),
     (
         "run_finished",
-        {"run_id": "r1", "name": "shop.pay", "status": "MAX_RECOVERY_ATTEMPTS_EXCEEDED"},
+        {"run_id": "r1", "name": "shop.pay", "status": "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "note": "It kills its workers."},
         "ERROR",
-        "Run r1 of shop.pay was given up: its workers were lost too often without progress. Find out why, then resume it",
+        "Run r1 of shop.pay was given up: It kills its workers.",
+    ),
+    (
+        "run_finished",
+        {"run_id": "r1", "name": "shop.pay", "status": "CANCELLED", "error": None, "note": "Its deadline passed."},
+        "INFO",
+        "Run r1 of shop.pay was cancelled: Its deadline passed.",
     ),
     (
         "run_stranded",
