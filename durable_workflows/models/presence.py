@@ -81,9 +81,14 @@ def alive(connection: BaseDatabaseWrapper) -> list[Worker]:
 
 
 def forsaken(connection: BaseDatabaseWrapper) -> list[Silent]:
-    """Workers that hold runs although they are silent, lost or stopped."""
+    """
+    Workers whose lease has run out, and those that ended although they hold runs.
+
+    A silent one that holds no run may yet hold locks: it was stopped amid a claim or a batch of its housekeeping, and the
+    others would step over those rows for as long as its session lives.
+    """
     holders = {worker_id for worker_id in _held(connection).values_list("worker_id", flat=True).distinct() if worker_id}
-    workers = Worker.objects.using(connection.alias).annotate(now=DatabaseNow()).filter(pk__in=holders)
+    workers = Worker.objects.using(connection.alias).annotate(now=DatabaseNow()).filter(Q(pk__in=holders) | _PRESENT)
     return [
         Silent(worker.pk, worker.heartbeat_at, _ended(worker), worker.sessions)
         for worker in workers
@@ -101,9 +106,12 @@ def declare_lost(connection: BaseDatabaseWrapper, silent: Silent) -> bool:
     return silent.ended or bool(seen.filter(lost_at__isnull=True).update(lost_at=DatabaseNow()))
 
 
+_PRESENT = Q(stopped_at__isnull=True, lost_at__isnull=True)
+
+
 def _present(connection: BaseDatabaseWrapper) -> Iterable[Any]:
     workers = Worker.objects.using(connection.alias).annotate(now=DatabaseNow())
-    return workers.filter(stopped_at__isnull=True, lost_at__isnull=True)
+    return workers.filter(_PRESENT)
 
 
 def _held(connection: BaseDatabaseWrapper) -> QuerySet[WorkflowRun]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,8 @@ class Arena:
         self.warm: subprocess.Popen[bytes] | None = None
         self._serve = directory / "serve"
         self._serve.touch()
+        self._told: set[str] = set()
+        self._telling = threading.Lock()
         self.env = {
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
             ledger.FILE: str(self.ledger),
@@ -63,8 +66,20 @@ class Arena:
 
     def take_over(self, queue: str) -> None:
         """Tell the warm worker to serve this queue too."""
-        with self._serve.open("a") as told:
-            told.write(f"{queue}\n")
+        with self._telling:
+            self._told.add(queue)
+            self._tell()
+
+    def let_go(self, queue: str) -> None:
+        """Tell it to serve this one no longer: what it looks at would grow with each round."""
+        with self._telling:
+            self._told.discard(queue)
+            self._tell()
+
+    def _tell(self) -> None:
+        written = self._serve.with_suffix(".new")
+        written.write_text("\n".join(sorted(self._told)))
+        written.rename(self._serve)
 
     def begin(self, order: str) -> None:
         """Start a checkout on a queue of its own, named after its order."""

@@ -16,7 +16,7 @@ from tests.processes import Processes
 @pytest.fixture
 def seed() -> int:
     """What chooses the sample; printed with it, and given by the environment to repeat one."""
-    return int(os.environ.get(SEED, 0)) or random.SystemRandom().randrange(1, 10**6)
+    return int(os.environ.get(SEED, "0")) or random.SystemRandom().randrange(1, 10**6)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ it makes.
 from __future__ import annotations
 
 import functools
+import os
 import socket
 import sqlite3
 from collections.abc import Callable, Generator
@@ -27,14 +28,8 @@ def watch() -> None:
 
 def _cut(descriptor: int) -> None:
     """End a connection below the driver's feet."""
-    with socket.socket(fileno=_duplicate(descriptor)) as ours:
+    with socket.socket(fileno=os.dup(descriptor)) as ours:
         ours.shutdown(socket.SHUT_RDWR)
-
-
-def _duplicate(descriptor: int) -> int:
-    import os
-
-    return os.dup(descriptor)
 
 
 # -- PostgreSQL

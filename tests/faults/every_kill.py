@@ -1,8 +1,8 @@
 """
 Every fault at every statement of a checkout, on one database: ``python -m tests.faults.every_kill --database postgresql``.
 
-It takes minutes, and writes what it found into ``docs/every-kill.md``, in the place of what that said of this database
-before. The exit status is 1 if an invariant was violated.
+It takes minutes, and writes what it found into ``docs/every-kill.md``, after each sweep, in the place of what that said of
+it before. The exit status is 1 if an invariant was violated.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import platform
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -26,7 +27,6 @@ from tests import databases
 from tests.processes import ROOT, Processes
 
 if TYPE_CHECKING:
-    from tests.faults.killer import Fault
     from tests.faults.rounds import Round
 
 OPEN_FILES = 4096  # what each worker says is kept in one
@@ -48,10 +48,11 @@ ON_SQLITE = {"kill"}  # a stopped process keeps the file's write lock, and there
 
 @dataclass
 class Sweep:
-    """All rounds of one fault on one kind of threads."""
+    """All rounds of one fault on one kind of threads; ``step`` is 1 if no statement was left out."""
 
     act: str
     threads: str
+    step: int = 1
     rounds: list[Round] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -63,7 +64,7 @@ class Sweep:
         """Its line of the report's table."""
         met = [done for done in self.rounds if done.struck]
         cells = [
-            database, self.act, self.threads, max((done.statements for done in self.rounds if not done.struck), default=0),
+            database, self.act, self.threads, self.step, max((done.statements for done in self.rounds), default=0),
             len(self.rounds), sum(done.fault.when == "before" for done in met), sum(done.fault.when == "after" for done in met),
             len(self.violations), f"{max((done.recovered for done in met), default=0):.1f}", round(self.seconds), seed,
         ]  # fmt: skip
@@ -72,24 +73,26 @@ class Sweep:
 
 def main(argv: Sequence[str]) -> int:
     given = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that workers and server are ended
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     seed = given.seed or random.SystemRandom().randrange(1, 10**6)
     with _database(given.database) as database:
         print(f"{database}, seed {seed}", flush=True)
-        sweeps = [_sweep(given, act, threads, seed) for act, threads in _wanted(given)]
-    if given.only is None and given.step == 1:
-        _write(given.database, [sweep.row(database, seed) for sweep in sweeps])
-    for sweep in sweeps:
-        print(sweep.row(database, seed))
-    return int(any(sweep.violations for sweep in sweeps))
+        violated = False
+        for act, threads in _wanted(given):
+            sweep = _sweep(given, act, threads, seed)
+            print(row := sweep.row(database, seed), flush=True)
+            _write(row)
+            violated |= bool(sweep.violations)
+    return int(violated)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.every_kill", description=__doc__.split("\n\n")[0])
     parser.add_argument("--database", choices=databases.KNOWN, default="sqlite")
     parser.add_argument("--seed", type=int, default=0, help="Of what is left to chance in the workers.")
-    parser.add_argument("--only", help="One of the sweeps, such as kill:executing; the report is not written then.")
-    parser.add_argument("--step", type=int, default=1, help="Leave statements out: every so many; nor is it then.")
+    parser.add_argument("--only", help="One of the sweeps, such as kill:executing.")
+    parser.add_argument("--step", type=int, default=1, help="Leave statements out: take every so many.")
     return parser
 
 
@@ -126,7 +129,7 @@ def _sweep(given: argparse.Namespace, act: str, threads: str, seed: int) -> Swee
     from tests.faults.killer import Fault
     from tests.faults.rounds import every
 
-    sweep, began = Sweep(act, threads), time.monotonic()
+    sweep, began = Sweep(act, threads, given.step), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="every-kill-") as directory:
         processes = Processes(_environment(given.database))
         try:
@@ -153,12 +156,17 @@ def _environment(database: str) -> dict[str, str]:
     }
 
 
-def _write(name: str, rows: Sequence[str]) -> None:
-    """Put these rows in the place of what the report said of this database."""
+def _write(row: str) -> None:
+    """Put this row in the place of what the report said of the same sweep."""
     known = REPORT.read_text().splitlines() if REPORT.exists() else []
-    kept = {other: [line for line in known if line.startswith(f"| {other} ")] for other in databases.KNOWN}
-    lines = [line for other in databases.KNOWN for line in (rows if other == name else kept[other])]
-    REPORT.write_text(PREFACE + "\n".join(lines) + "\n")
+    rows = {_sweep_of(line): line for line in [*known, row] if line.startswith(tuple(f"| {name} " for name in databases.KNOWN))}
+    REPORT.write_text(PREFACE + "".join(f"{rows[key]}\n" for key in sorted(rows)))
+
+
+def _sweep_of(row: str) -> tuple[int, int]:
+    """Which sweep a row is about: its places among the databases and the faults."""
+    _, database, act, threads, *_ = [cell.strip() for cell in row.split("|")]
+    return databases.KNOWN.index(database.split()[0]), FAULTS.index((act, threads))
 
 
 PREFACE = """\
@@ -182,11 +190,14 @@ are counted at the driver, BEGIN and COMMIT included, on the threads that execut
 that claim runs, keep house and beat. Leases are of one second. On SQLite there is no connection to lose, and a stopped
 process keeps the file's write lock, which nobody can take from it, so that there is only `kill`.
 
+"each" says whether each statement had its rounds (1), or every so many; "statements", how many there were in the longest
+round. Two rounds of one sweep do not send the same statements throughout, since they meet other moments of the clock.
+
 Made by `python -m tests.faults.every_kill --database sqlite`, and `postgresql`, and `mariadb`. The seed is that of what is
 left to chance in the workers.
 
-| database | fault | threads | statements | rounds | met before | met after | violations | slowest recovery, s | took, s | seed |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| database | fault | threads | each | statements | rounds | met before | met after | violations | slowest recovery, s | took, s | seed |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 

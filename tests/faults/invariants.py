@@ -128,9 +128,8 @@ def atomic_effects_once(family: Family) -> Iterator[str]:
     main = family.run_id
     if (sent := Message.objects.filter(run_id=main).count()) != 2:
         yield f"I3: {sent} messages, not 2"
-    if keys := sorted(Event.objects.filter(run_id=main).values_list("key", flat=True)):
-        if keys != ["announced", "charged"]:
-            yield f"I3: events {keys}"
+    if (keys := sorted(Event.objects.filter(run_id=main).values_list("key", flat=True))) != ["announced", "charged"]:
+        yield f"I3: events {keys}"
 
 
 def external_effects(family: Family) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Fault:
     What is to happen to a process.
 
     :param act: "kill", "stop", "drop", or "" to count only.
-    :param when: "before" the statement is sent, or "after" its answer has come.
+    :param when: "before" the statement is sent, or "after" its answer has come; "" is neither as yet.
     :param number: which one of the counted statements, from 1.
     :param threads: statements of threads of this name are counted; a regular expression for the whole name.
     :param matching: statements that begin like this are counted; a regular expression.
@@ -43,12 +43,19 @@ class Fault:
     """
 
     act: str = ""
-    when: str = "before"
+    when: str = ""
     number: int = 0
     threads: str = SERVING
     matching: str = ""
     times: int = 1
     log: str = ""
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """When it may happen; a reply is lost only after the statement was carried out."""
+        if self.when:
+            return (self.when,)
+        return ("after",) if self.act == "drop" else ("before", "after")
 
     @property
     def env(self) -> dict[str, str]:
@@ -94,7 +101,7 @@ class Watch:
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)  # what the kernel takes to carry it out
         elif self.fault.act == "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # this thread first, and it goes no further
 
     def _is_meant(self, number: int) -> bool:
         return 0 < self.fault.number <= number < self.fault.number + self.fault.times

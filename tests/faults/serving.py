@@ -12,13 +12,17 @@ LOOK_SECONDS = 0.02
 
 
 def follow(path: str) -> None:
-    """Declare, from now on, each queue that is named by a line of this file; a worker serves what is declared later too."""
+    """From now on, declare just the queues that this file names; a worker serves what is declared later too."""
     threading.Thread(target=_follow, args=(Path(path),), name="serving", daemon=True).start()
 
 
 def _follow(path: Path) -> None:
+    before: set[str] = set()
     while True:
-        for name in path.read_text().split():
-            if name not in Queue.declared:
-                Queue(name)
+        named = set(path.read_text().split())
+        for name in named - before:
+            Queue(name)
+        for name in before - named:
+            del Queue.declared[name]
+        before = named
         time.sleep(LOOK_SECONDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - settings build on settings
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",

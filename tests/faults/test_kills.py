@@ -1,40 +1,28 @@
-"""A worker is killed, stopped or cut off at the n-th statement of a checkout: a sample; ``every_kill`` takes every n."""
+"""A worker is killed, or its replies are lost, at the n-th statement of a checkout: a sample; ``every_kill`` takes every n."""
 
 from __future__ import annotations
-
-import random
-from collections.abc import Sequence
 
 import pytest
 
 from tests.faults.arena import Arena
-from tests.faults.killer import CLAIMING, KEEPING, Fault
-from tests.faults.rounds import Round, play, play_all
+from tests.faults.killer import CLAIMING, Fault
+from tests.faults.rounds import play, play_all
+from tests.faults.sampling import sampled, tell
 
-SAMPLE = 6
-
-
-def sampled(fault: Fault, statements: int, seed: int) -> list[Fault]:
-    """As many faults as ``SAMPLE``, spread over a checkout of so many statements."""
-    choose = random.Random(seed)
-    slice_ = statements / SAMPLE
-    numbers = [choose.randint(int(slice_ * place) + 1, max(1, int(slice_ * (place + 1)))) for place in range(SAMPLE)]
-    return [_at(fault, number, choose.choice(["before", "after"])) for number in numbers]
+KILLS, LOST_REPLIES, LOST_CLAIMS = 5, 2, 1
+CLAIMING_STATEMENTS = 20  # of a checkout, about
+KILL, DROP, DROP_CLAIM = Fault(act="kill"), Fault(act="drop"), Fault(act="drop", threads=CLAIMING)
 
 
-def _at(fault: Fault, number: int, when: str) -> Fault:
-    return Fault(act=fault.act, threads=fault.threads, number=number, when=when)
-
-
-def test_a_checkout_survives_kills_at_any_statement(arena: Arena, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkout_survives_kills_and_lost_replies_at_any_statement(
+    arena: Arena, seed: int, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = play(arena, Fault())
-    assert not whole.struck
-    rounds = [whole, *play_all(arena, sampled(Fault(act="kill"), whole.statements, seed))]
-    _tell(rounds, seed, capsys)
+    faults = sampled(KILL, whole.statements, KILLS, seed)
+    if database != "sqlite":  # which has no connection to lose
+        faults += sampled(DROP, whole.statements, LOST_REPLIES, seed)
+        faults += sampled(DROP_CLAIM, CLAIMING_STATEMENTS, LOST_CLAIMS, seed)
+    rounds = [whole, *play_all(arena, faults)]
+    tell(rounds, seed, capsys)
     assert [found for done in rounds for found in done.violations] == []
-    assert [done.struck for done in rounds[1:]] == [True] * SAMPLE
-
-
-def _tell(rounds: Sequence[Round], seed: int, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\nseed {seed}, {rounds[0].statements} statements:", *rounds[1:], sep="\n  ")
+    assert [done.struck for done in rounds] == [False, *[True] * len(faults)]
