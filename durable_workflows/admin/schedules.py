@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_workflows.admin import display
 from durable_workflows.admin.base import ReadOnlyAdmin
-from durable_workflows.models import Schedule
+from durable_workflows.models import Schedule, ticking
 
 
 class ScheduleAdmin(ReadOnlyAdmin):
@@ -28,11 +28,16 @@ class ScheduleAdmin(ReadOnlyAdmin):
     exclude = ("context",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [*super().get_readonly_fields(request, obj), "shown_context"]
+        return [*super().get_readonly_fields(request, obj), "declared", "shown_context"]
 
     @admin.display(description=_("active"), boolean=True, ordering="paused")
     def active(self, schedule: Schedule) -> bool:
-        return not schedule.paused
+        return not schedule.paused and self.declared(schedule) is not False
+
+    @admin.display(description=_("declared in the code"), boolean=True)
+    def declared(self, schedule: Schedule) -> bool | None:
+        """None for one that no code made; as far as this process's own code tells."""
+        return schedule.name in ticking.declared() if schedule.in_code else None
 
     @admin.display(description=_("workflow"), ordering="workflow_name")
     def workflow(self, schedule: Schedule) -> SafeString:

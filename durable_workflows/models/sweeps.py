@@ -15,13 +15,12 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from durable_workflows import clock, registry
 from durable_workflows.conf import config
-from durable_workflows.models import dialects
+from durable_workflows.models import dialects, ticking
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.events import Event
 from durable_workflows.models.indexes import Literal
 from durable_workflows.models.messages import Message
 from durable_workflows.models.runs import CLAIMABLE, LIMITED, TIMED, UNCLAIMABLE, Stranded, WorkflowRun
-from durable_workflows.models.schedules import Schedule
 from durable_workflows.models.steering import stop
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waits import Wait
@@ -56,7 +55,7 @@ class Pulse:
 def pulse(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> Pulse:
     """One query about everything that a worker might have to do; each part is a look into a partial index."""
     now, now_params = dialects.moment(connection)
-    probes, params = _probes(connection.alias, tuple(queues))
+    probes, params = _probes(connection.alias, tuple(queues), ticking.declared())
     row = dialects.run(connection, f"SELECT {now}, {probes}", [*now_params, *params]).fetchone()
     at, due, deadline, tick = (dialects.read_datetime(connection, value) for value in row[:4])
     suspect, *heads = row[4:]
@@ -68,15 +67,14 @@ def pulse(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> Pulse:
 
 
 @lru_cache(64)
-def _probes(alias: str, queues: tuple[str, ...]) -> tuple[str, list[Any]]:
+def _probes(alias: str, queues: tuple[str, ...], schedules: tuple[str, ...]) -> tuple[str, list[Any]]:
     """The parts of the pulse as columns of SQL, put together once: that costs the ORM more than the server's answer."""
     connection = connections[alias]
     runs = WorkflowRun.objects.using(alias)
-    ticks = Schedule.objects.using(alias).filter(paused=False, next_fire_at__isnull=False)
     firsts = [
         _first(runs.filter(TIMED), "due_at"),
         _first(runs.filter(LIMITED), "deadline"),
-        _first(ticks, "next_fire_at"),
+        _first(ticking.served(connection, schedules), "next_fire_at"),
         _first(_suspects(connection, queues), "name"),
         *(_first(runs.filter(CLAIMABLE, queue=queue), *CLAIM_ORDER) for queue in queues),
     ]

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Q, QuerySet
 
+from durable_workflows import registry
 from durable_workflows.definitions import Scheduled
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.schedules import Schedule
@@ -32,10 +34,26 @@ def declare(connection: BaseDatabaseWrapper, schedules: Sequence[Scheduled], now
             rows.filter(pk=schedule.name).update(**declared, **fresh, updated_at=DatabaseNow())
 
 
+def declared() -> tuple[str, ...]:
+    """The names of the schedules that this process's code declares."""
+    return tuple(schedule.name for schedule in registry.schedules())
+
+
+def served(connection: BaseDatabaseWrapper, declared: Sequence[str]) -> QuerySet[Schedule]:
+    """
+    The schedules that a process fires: those that no code made, and of those that code made the ones it declares.
+
+    So one whose declaration was removed stops with the last worker that has the old code, and nobody needs to find out
+    which that is.
+    """
+    running = Schedule.objects.using(connection.alias).filter(paused=False, next_fire_at__isnull=False)
+    return running.filter(Q(in_code=False) | Q(name__in=declared))
+
+
 def due(connection: BaseDatabaseWrapper) -> list[Any]:
     """Schedules whose tick has come, each with the database's ``now``."""
-    running = Schedule.objects.using(connection.alias).filter(paused=False, next_fire_at__lte=StatementTime())
-    return list(running.annotate(now=DatabaseNow()).order_by("next_fire_at")[:100])
+    ripe = served(connection, declared()).filter(next_fire_at__lte=StatementTime())
+    return list(ripe.annotate(now=DatabaseNow()).order_by("next_fire_at")[:100])
 
 
 def advance(connection: BaseDatabaseWrapper, schedule: Schedule, *, fired: datetime | None, following: datetime) -> bool:

@@ -40,6 +40,18 @@ def test_schedules(admin_client: Client) -> None:
     assert "workflowrun/?schedule_name__exact=hourly" in response.content.decode()
 
 
+def test_a_schedule_that_the_code_no_longer_declares_is_shown_as_not_active(admin_client: Client) -> None:
+    make_schedule("example_project.reports.workflows.run_hourly", in_code=True)
+    make_schedule("removed", in_code=True)
+    make_schedule("by hand")
+    icons = [
+        "icon-no" in admin_client.get(SCHEDULES, {"q": name}).content.decode() for name in ("run_hourly", "removed", "by hand")
+    ]
+    assert icons == [False, True, False]
+    page = read(admin_client.get(f"{SCHEDULES}removed/change/")).text
+    assert "declared in the code" in page.lower()
+
+
 def test_the_context_of_a_schedule_is_clipped_and_escaped(admin_client: Client) -> None:
     make_schedule("feed", context=dumps("<script>alert(1)</script>" + "x" * 5000))
     html = admin_client.get(f"{SCHEDULES}feed/change/").content.decode()
