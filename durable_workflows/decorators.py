@@ -167,14 +167,16 @@ def scheduled(
     """
     Start the workflow at each tick of a cron schedule, once per tick across all workers.
 
-    The workflow is called with ``(scheduled_time, actual_time)``, both aware.
+    The workflow is called with ``(scheduled_time, actual_time)``, both aware. It may have several schedules, one decorator
+    each: the one next to the workflow is named like it, the others ``name#2``, ``name#3`` upwards. One whose decorator is
+    removed fires no more once the last worker with the old code has stopped.
 
     :param cron: five fields, or six with seconds first.
     :param timezone: the zone in which the fields are read; default: UTC.
     :param catch_up: what becomes of ticks missed while no worker ran: none, the last, or all of them are started.
     :param queue: where the runs are put; default: the workflow's queue.
-    :raises InvalidUse: for an invalid expression or zone, for ``overlap="skip"``, which this version cannot keep, and
-        when what it decorates is not a workflow.
+    :raises InvalidUse: for an invalid expression or zone, for ``overlap="skip"``, which this version cannot keep, when
+        what it decorates is not a workflow, and when that has the same ticks already with other options.
     """
     refuse("@scheduled", overlap=(overlap, "allow"))
     if catch_up not in ("skip", "last", "all"):

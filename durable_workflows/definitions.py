@@ -68,3 +68,7 @@ class Scheduled:
     cron: CronSchedule
     catch_up: Literal["skip", "last", "all"] = "skip"
     queue: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.name) > NAME_MAX_LENGTH:
+            raise InvalidUse(f"A schedule's name has at most {NAME_MAX_LENGTH} characters, not {self.name!r}.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from durable_workflows.definitions import Definition, Scheduled, Step, Workflow
-from durable_workflows.exceptions import RegistrationConflict, WorkflowNotRegistered
+from durable_workflows.exceptions import InvalidUse, RegistrationConflict, WorkflowNotRegistered
 from durable_workflows.serializers import register_annotations
 
 _definitions: dict[str, Definition] = {}
@@ -21,6 +23,9 @@ def register(definition: Definition) -> None:
     if known is not None and (known.origin != definition.origin or type(known) is not type(definition)):
         raise RegistrationConflict(definition.name, describe(known), describe(definition))
     _definitions[definition.name] = definition
+    for schedule in schedules():
+        if schedule.workflow is known:
+            del _schedules[schedule.name]
     register_annotations(definition.func)
 
 
@@ -52,8 +57,28 @@ def definitions() -> list[Definition]:
 
 
 def register_schedule(schedule: Scheduled) -> None:
-    """Remember a schedule declared in code; a worker writes it to its row."""
-    _schedules[schedule.name] = schedule
+    """
+    Remember a schedule declared in code; a worker writes it to its row.
+
+    The first of a workflow, which is the one next to it, keeps the name it comes with; the others get a number.
+
+    :raises InvalidUse: if the workflow has the same ticks already, but with other options.
+    """
+    others = [known for known in schedules() if known.workflow is schedule.workflow]
+    for known in others:
+        if known.cron == schedule.cron:
+            _refuse_other_options(known, schedule)
+            return
+    named = replace(schedule, name=f"{schedule.name}#{len(others) + 1}") if others else schedule
+    _schedules[named.name] = named
+
+
+def _refuse_other_options(known: Scheduled, schedule: Scheduled) -> None:
+    if replace(schedule, name=known.name) != known:
+        raise InvalidUse(
+            f"{schedule.workflow.name!r} is scheduled twice at {schedule.cron.expression!r} with different options, so"
+            " each tick would start two runs. Keep one."
+        )
 
 
 def schedules() -> list[Scheduled]:

@@ -1,0 +1,131 @@
+"""Which schedules a worker fires: its own, and those that no code made."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from durable_workflows import InvalidUse, clock, registry, scheduled, workflow
+from durable_workflows.models import Schedule, Worker, WorkflowRun, sweeps
+from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.testing import drain, travel
+from durable_workflows.worker import scheduling
+from tests.processes import Processes
+
+DAILY, HOURLY = "30 4 * * *", "0 * * * *"
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The schedules of the code of this process: none, to begin with."""
+    schedules: dict[str, Any] = {}
+    monkeypatch.setattr(registry, "_schedules", schedules)
+    return schedules
+
+
+def declare_workflow() -> Any:
+    def ticking(scheduled_time: datetime, actual_time: datetime) -> str:
+        return scheduled_time.isoformat()
+
+    return workflow(name="tests.ticking")(ticking)
+
+
+def a_day_later() -> int:
+    """How many runs the ticks of a day have started."""
+    before = WorkflowRun.objects.count()
+    travel(days=1)
+    scheduling.fire_due()
+    return WorkflowRun.objects.count() - before
+
+
+def pulse_of_ticks() -> datetime | None:
+    return sweeps.pulse(connection, ["default"]).next_tick
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("unparked")
+def test_a_schedule_fires_no_more_where_it_is_not_declared(declared: dict[str, Any]) -> None:
+    scheduled(DAILY, catch_up="last")(declare_workflow())
+    scheduling.declare()
+    assert a_day_later() == 1
+    code = dict(declared)
+    declared.clear()  # a worker with newer code: it has the workflow, and not its schedule
+    travel(days=1)
+    assert pulse_of_ticks() is None, "it would be told without end of a tick that it does not fire"
+    assert a_day_later() == 0
+    declared |= code  # one with the old code is still there, or the decorator has come back
+    assert pulse_of_ticks() is not None
+    assert scheduling.fire_due() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("unparked")
+def test_a_schedule_that_no_code_made_is_everybodys() -> None:
+    declare_workflow()
+    Schedule.objects.create(
+        name="by hand", workflow_name="tests.ticking", cron=DAILY, catch_up="last", next_fire_at=DatabaseNow(),
+        created_at=DatabaseNow(), updated_at=DatabaseNow(),
+    )  # fmt: skip
+    assert pulse_of_ticks() is not None
+    assert a_day_later() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_process_passes_over_what_its_code_does_not_declare(processes: Processes) -> None:
+    due = clock.now() - timedelta(minutes=1)
+    for name, in_code, late in (("removed", True, 20), ("by hand", False, 10)):
+        Schedule.objects.create(
+            name=name, workflow_name="tests.behaviour.programs.unknown", cron=HOURLY, catch_up="last", in_code=in_code,
+            next_fire_at=due - timedelta(minutes=late), created_at=DatabaseNow(), updated_at=DatabaseNow(),
+        )  # fmt: skip
+    processes.worker("--threads", "1")
+    last_look = time.monotonic() + 60
+    while not WorkflowRun.objects.filter(schedule_name="by hand").exists():
+        assert time.monotonic() < last_look
+        time.sleep(0.05)
+    assert Worker.objects.filter(direct=False).exists()
+    assert not WorkflowRun.objects.filter(schedule_name="removed").exists()
+
+
+# -- several for one workflow
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("unparked")
+def test_a_workflow_has_a_schedule_for_each_decorator() -> None:
+    function = scheduled(DAILY, catch_up="last")(declare_workflow())
+    scheduled(HOURLY, catch_up="last", queue="others")(function)
+    scheduling.declare()
+    rows = dict(Schedule.objects.values_list("name", "cron"))
+    assert rows == {"tests.ticking": DAILY, "tests.ticking#2": HOURLY}
+    Schedule.objects.update(next_fire_at=datetime.fromisoformat("2024-01-01T04:30:00Z"))
+    drain()
+    runs = WorkflowRun.objects.values_list("schedule_name", "queue")
+    assert sorted(runs) == [("tests.ticking", "default"), ("tests.ticking#2", "others")]
+
+
+def test_declared_again_a_workflow_has_the_schedules_it_has_now(declared: dict[str, Any]) -> None:
+    scheduled(HOURLY)(scheduled(DAILY)(declare_workflow()))
+    scheduled(HOURLY)(declare_workflow())
+    assert [(name, known.cron.expression) for name, known in declared.items()] == [("tests.ticking", HOURLY)]
+    declare_workflow()
+    assert declared == {}
+
+
+def test_the_same_schedule_twice_is_one_and_with_other_options_an_error(declared: dict[str, Any]) -> None:
+    function = scheduled(DAILY)(declare_workflow())
+    scheduled(DAILY)(function)
+    with pytest.raises(InvalidUse, match="scheduled twice"):
+        scheduled(DAILY, catch_up="all")(function)
+    scheduled(DAILY, timezone="Europe/Berlin")(function)
+    assert sorted(declared) == ["tests.ticking", "tests.ticking#2"]
+
+
+def test_a_name_that_would_be_too_long_is_refused() -> None:
+    function = workflow(name="x" * 255)(declare_workflow().durable.func)
+    with pytest.raises(InvalidUse, match="at most 255"):
+        scheduled(HOURLY)(scheduled(DAILY)(function))
