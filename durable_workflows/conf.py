@@ -8,7 +8,7 @@ The only reader of Django's settings: one dict, ``DURABLE_WORKFLOWS``, every key
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 SETTING = "DURABLE_WORKFLOWS"
+MOST_SECONDS = 10**9  # some thirty years
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +74,36 @@ def build(values: Mapping[str, Any]) -> Config:
 def problems(config: Config) -> list[str]:
     """What is wrong with the values, each as a sentence that says how to mend it."""
     found = [
-        f"{SETTING}[{name.upper()!r}] must be a positive number, not {value!r}."
-        for name in ("lease_seconds", "heartbeat_seconds", "poll_seconds", "threads", "payload_max_bytes")
-        if not isinstance(value := getattr(config, name), (int, float)) or isinstance(value, bool) or value <= 0
+        f"{SETTING}[{name.upper()!r}] must be {numbers}, not {value!r}."
+        for names, numbers, fits in _RANGES
+        for name in names
+        if not fits(value := getattr(config, name))
     ]
     if not found and config.heartbeat_seconds * 2 > config.lease_seconds:
         found.append(f"{SETTING}: HEARTBEAT_SECONDS must be at most half of LEASE_SECONDS, or live workers look dead.")
     if config.body_writes not in ("allow", "warn", "raise"):
         found.append(f"{SETTING}['BODY_WRITES'] must be 'allow', 'warn' or 'raise', not {config.body_writes!r}.")
     return found
+
+
+def _is_number(value: Any, kinds: type | tuple[type, ...] = (int, float)) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+# Neither infinity nor NaN, nor what no lock and no timedelta can wait for.
+_RANGES: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
+    (("threads", "payload_max_bytes"), "a whole number of at least 1", lambda value: _is_number(value, int) and value >= 1),
+    (
+        ("lease_seconds", "heartbeat_seconds", "poll_seconds"),
+        f"a positive number of seconds, at most {MOST_SECONDS:,}",
+        lambda value: _is_number(value) and 0 < value <= MOST_SECONDS,
+    ),
+    (
+        ("park_seconds", "shutdown_grace_seconds", "long_transaction_seconds"),
+        f"a number of seconds from 0 to {MOST_SECONDS:,}",
+        lambda value: _is_number(value) and 0 <= value <= MOST_SECONDS,
+    ),
+)
 
 
 def workflows_module() -> str:

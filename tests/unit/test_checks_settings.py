@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from durable_workflows import checks
 from durable_workflows.checks.settings import check_settings
-from durable_workflows.conf import KEYS, Config
+from durable_workflows.conf import KEYS, Config, config, problems
 
 
 def found(value: Any, settings: Settings) -> dict[str, tuple[str, str]]:
@@ -65,7 +67,17 @@ def test_what_is_not_a_dict_is_an_error(settings: Settings, value: Any) -> None:
         ("LISTEN", 1),
         ("WORKFLOWS_MODULE", None),
         ("THREADS", 0),
+        ("THREADS", -2),
+        ("PAYLOAD_MAX_BYTES", 0),
         ("LEASE_SECONDS", -1),
+        ("HEARTBEAT_SECONDS", 0),
+        ("POLL_SECONDS", float("nan")),
+        ("PARK_SECONDS", -0.1),
+        ("PARK_SECONDS", float("inf")),
+        ("SHUTDOWN_GRACE_SECONDS", -1),
+        ("SHUTDOWN_GRACE_SECONDS", float("nan")),
+        ("LONG_TRANSACTION_SECONDS", -1),
+        ("LONG_TRANSACTION_SECONDS", 10**10),
         ("BODY_WRITES", "never"),
     ],
 )
@@ -75,6 +87,21 @@ def test_a_wrong_value_is_an_error_that_names_it(settings: Settings, key: str, v
     assert key in message
     assert repr(value) in message
     assert hint
+
+
+def test_every_number_has_a_range() -> None:
+    for field in fields(Config):
+        if isinstance(field.default, (int, float)) and not isinstance(field.default, bool):
+            for value in (-1, float("nan"), None, "1", True):
+                [problem] = problems(replace(Config(), **{field.name: value}))
+                assert field.name.upper() in problem
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "4", None])
+def test_a_number_out_of_range_is_refused_at_use(settings: Settings, value: Any) -> None:
+    settings.DURABLE_WORKFLOWS = {"THREADS": value}
+    with pytest.raises(ImproperlyConfigured, match="THREADS.*whole number"):
+        config()
 
 
 def test_several_mistakes_are_told_at_once(settings: Settings) -> None:
