@@ -4,21 +4,28 @@ Whose database session is whose, so that a stopped owner's open transaction can 
 A worker that was stopped, or cut off from the network, with a step's transaction open blocks its successor on the unique
 constraint, for hours on a half-open host. So each session of a worker carries the worker's id: in ``application_name`` on
 PostgreSQL, as a named lock on MySQL and MariaDB; and whoever takes over ends exactly those. A direct call in a web
-process notes its backend's pid and start time with the run instead, since that session also serves others. On SQLite it
-is one machine, and the file's lock is the kernel's.
+process notes its session with the run instead, since that also serves others: the backend's pid and start time, or on
+MySQL and MariaDB a named lock that it holds from then on, so that a number given to another session since is never ended.
+On SQLite it is one machine, and the file's lock is the kernel's.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from durable_workflows.ids import new_token
 from durable_workflows.models import dialects
 from durable_workflows.models.runs import LEASED, WorkflowRun
+from durable_workflows.models.transactions import mysql_code
 
+PG_BEGAN = "extract(epoch FROM backend_start)::text"  # the same whatever the session's time zone
+MYSQL_NO_SUCH_SESSION = 1094
 SPARE_SESSIONS = 12  # beyond one for each thread: the service threads
 
 _thread = threading.local()
@@ -67,12 +74,17 @@ def end_sessions(connection: BaseDatabaseWrapper, worker_id: str, sessions: int)
 def end_direct_sessions(connection: BaseDatabaseWrapper, worker_id: str) -> int:
     """End the sessions in which a lost web process was running direct calls."""
     held = WorkflowRun.objects.using(connection.alias).filter(LEASED, worker_id=worker_id, session__isnull=False)
-    ended = 0
-    for session in held.values_list("session", flat=True).distinct():
-        pid, _, began = str(session).partition(" ")
-        if connection.vendor == "postgresql" and pid.isdigit():
-            ended += _terminate(connection, "pid = %s AND backend_start::text = %s", [int(pid), began])
-    return ended
+    noted = set(held.values_list("session", flat=True))
+    return sum(_end_noted(connection, str(session)) for session in noted)
+
+
+def _end_noted(connection: BaseDatabaseWrapper, session: str) -> int:
+    number, _, mark = session.partition(" ")
+    if connection.vendor == "postgresql" and number.isdigit():
+        return _terminate(connection, f"pid = %s AND {PG_BEGAN} = %s", [int(number), mark])
+    if connection.vendor == "mysql" and mark:
+        return _kill(connection, _direct_name(mark))
+    return 0
 
 
 def _terminate(connection: BaseDatabaseWrapper, condition: str, params: list[Any]) -> int:
@@ -91,20 +103,47 @@ def _kill(connection: BaseDatabaseWrapper, lock: str) -> int:
         (session,) = cursor.fetchone()
         if session is None:
             return 0
-        cursor.execute(f"KILL {int(session)}")
+        try:
+            cursor.execute(f"KILL {int(session)}")
+        except OperationalError as error:
+            if mysql_code(error) != MYSQL_NO_SUCH_SESSION:
+                raise
+            return 0  # it has ended meanwhile
         return 1
 
 
 def describe(connection: Any) -> str | None:
     """This thread's session, as ``end_direct_sessions`` finds it; asked of the server once per session."""
-    if connection.vendor != "postgresql":
+    if connection.vendor not in _DESCRIBE:
         return None
     connection.ensure_connection()
     raw = connection.connection
-    known: tuple[Any, str] | None = getattr(_thread, "session", None)
+    known: tuple[Any, str | None] | None = getattr(_thread, "session", None)
     if known is None or known[0] is not raw:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pid || ' ' || backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
-            known = (raw, str(cursor.fetchone()[0]))
+        known = (raw, _DESCRIBE[connection.vendor](connection))
         _thread.session = known
     return known[1]
+
+
+def _describe_postgresql(connection: BaseDatabaseWrapper) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pid || ' ' || {PG_BEGAN} FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+        return str(cursor.fetchone()[0])
+
+
+def _describe_mysql(connection: BaseDatabaseWrapper) -> str | None:
+    mark = new_token()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CONNECTION_ID(), GET_LOCK(%s, 0)", [_direct_name(mark)])
+        number, taken = cursor.fetchone()
+    return f"{number} {mark}" if taken else None
+
+
+def _direct_name(mark: str) -> str:
+    return f"durable direct {mark}"
+
+
+_DESCRIBE: dict[str, Callable[[BaseDatabaseWrapper], str | None]] = {
+    "postgresql": _describe_postgresql,
+    "mysql": _describe_mysql,
+}

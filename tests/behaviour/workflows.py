@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.db.models import Value
+from django.db.models.functions import Concat
+
 import durable_workflows as durable
 from tests.app.models import Ledger
 
@@ -84,3 +87,19 @@ def holds(path: str) -> str:
 def holds_beside_a_parcel(path: str) -> str:
     parcel.start(1)
     return hold(path)
+
+
+@durable.step
+def mark(row: int, path: str) -> str:
+    """Change a row, and where it is told so stand still with its lock in hand."""
+    Ledger.objects.filter(pk=row).update(note=Concat("note", Value("x")))
+    if os.environ.get("STANDS_STILL"):
+        Path(f"{path}.began").touch()
+        while not Path(path).exists():
+            time.sleep(0.02)
+    return "marked"
+
+
+@durable.workflow
+def marks(row: int, path: str) -> str:
+    return mark(row, path)
