@@ -37,6 +37,7 @@ class StepTransaction:
         self.connection: Any = connection
         self.nested = connection.in_atomic_block
         self.committed = self.closed = False
+        self._session: Any = None
         self.entered_at = clock.monotonic()
         self._atomic = transaction.atomic(using=connection.alias)
         self._sqlite = _SqliteStart(connection) if connection.vendor == "sqlite" and not self.nested else None

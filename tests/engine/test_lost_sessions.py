@@ -78,3 +78,21 @@ def test_the_same_on_the_threads_of_a_worker(amid: bool) -> None:
     with durable_worker():
         assert handle.get_result(timeout=30) == 2
     executed_twice_and_done_once(amid)
+
+
+@step
+def comes_after() -> int:
+    return Ledger.objects.create(run_id="1", step="after").pk
+
+
+@workflow
+def loses_it_between_steps() -> int:
+    end_session()
+    return comes_after()
+
+
+def test_a_step_whose_session_ended_before_it_began_is_executed_on_another() -> None:
+    handle = loses_it_between_steps.start()
+    with durable_worker():
+        assert handle.get_result(timeout=30) == Ledger.objects.get().pk
+    assert [(record.attempts, record.error) for record in StepRun.objects.all()] == [(1, None)]
