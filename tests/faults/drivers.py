@@ -14,6 +14,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 from django.db import connection
@@ -94,7 +95,7 @@ def _watch_mysqldb() -> None:
 
 
 def _watched(method: Callable[..., Any], name: str) -> Callable[..., Any]:
-    from MySQLdb import OperationalError
+    from MySQLdb import MySQLError, OperationalError
 
     @functools.wraps(method)
     def watched(self: Any, *args: Any) -> Any:
@@ -107,6 +108,8 @@ def _watched(method: Callable[..., Any], name: str) -> Callable[..., Any]:
 
         def cut() -> None:
             _cut(self.fileno())
+            with suppress(MySQLError):  # what has come of the answer; to the driver it broke off in the middle
+                self.discard_result()
             raise OperationalError(2013, "Lost connection to server during query")
 
         killer.watch.answered(number, cut)
