@@ -10,7 +10,7 @@ run does, it follows its line, as Python prints it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -66,6 +66,24 @@ def step_failed(*, run_id: str, step: str, attempt: int, error: object, retry_in
     then = "and is not tried again" if retry_in is None else f"and is tried again in {retry_in:.1f} s"
     text = "Step %s of run %s failed in attempt %s %s%s"
     _write(logging.WARNING, text, step, run_id, attempt, then, _because(error), run=run_id)
+
+
+def error_lost(*, run_id: str, step: str, error: object, lost: Sequence[str] | None, **kwargs: Any) -> None:
+    kind = type(error).__qualname__
+    if lost is None:
+        text = (
+            "Step %s of run %s raised %s, which cannot be rebuilt from its record: a replay of the run would wait there."
+            " Declare the class at the top of a module, and let its message say no more than what can be stored"
+        )
+        _write(logging.WARNING, text, step, run_id, kind, run=run_id)
+        return
+    named = [name for name in lost if not name.rpartition(".")[2].startswith("_") or name.endswith("__cause__")]
+    text = (
+        "Step %s of run %s raised %s, of which %s cannot be stored, so the workflow meets it without. Catch it in the step, and"
+        " return or raise what the workflow needs"
+    )
+    if named:  # what is private is nothing that a workflow looks at
+        _write(logging.WARNING, text, step, run_id, kind, ", ".join(named), run=run_id)
 
 
 def step_held_transaction(*, run_id: str, step: str, seconds: float, **kwargs: Any) -> None:
@@ -130,8 +148,8 @@ ENDS: dict[str, tuple[int, str]] = {
 RECEIVERS = {
     receiver.__name__: receiver
     for receiver in (
-        attended, run_started, run_suspended, run_finished, run_stranded, step_failed, step_held_transaction, hook_failed,
-        body_wrote, worker_started, worker_stopped, process_ended, worker_lost, housekeeping, loop_failed,
+        attended, run_started, run_suspended, run_finished, run_stranded, step_failed, error_lost, step_held_transaction,
+        hook_failed, body_wrote, worker_started, worker_stopped, process_ended, worker_lost, housekeeping, loop_failed,
     )
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows import clock
 from durable_workflows.conf import config
 from durable_workflows.engine.history import Place
+from durable_workflows.engine.raising import as_recorded
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import checkpoints, dialects
 from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint
@@ -97,10 +98,18 @@ class Operation:
             self.fail(error)
         return self.value(effect)
 
-    def fail(self, error: Exception) -> NoReturn:
+    def fail(self, error: BaseException) -> NoReturn:
         """Record that the call failed, and raise it."""
-        self.record(Effect(error=dump_error(error)))
-        raise error
+        record = dump_error(error)
+        self.record(Effect(error=record))
+        self.raise_as_recorded(error, record)
+
+    def raise_as_recorded(self, error: BaseException, record: str) -> NoReturn:
+        """Raise an exception as a replay will."""
+        met = as_recorded(error, record, self.execution.claim.id, self.name)
+        if met is error:
+            raise error
+        raise met from met.__cause__  # and not from the original, which is being handled
 
     def record(self, effect: Effect, attempts: int = 1) -> None:
         """Write a checkpoint that has no other effect: one statement, which may join a group commit."""

@@ -172,15 +172,15 @@ def _failed(operation: Operation, step: Step, errors: list[BaseException]) -> fl
         return pause
     _announce(operation, attempt, error, None)
     if not policy.allowed:
-        operation.record(Effect(error=dump_error(error)))
-        raise error
+        operation.fail(error)
     return _give_up(operation, attempt, error, StepRetriesExceeded(step.name, attempt, errors) if retry else error)
 
 
 def _give_up(operation: Operation, attempt: int, error: BaseException, final: BaseException) -> NoReturn:
     if final is not error:
         final.__cause__ = error
-    effect = Effect(error=dump_error(final))
+    record = dump_error(final)
+    effect = Effect(error=record)
 
     def work(connection: Any) -> Effect:
         _insert_attempt(operation, connection, attempt, error, None)
@@ -189,8 +189,8 @@ def _give_up(operation: Operation, attempt: int, error: BaseException, final: Ba
     try:
         operation.commit(work, attempt)
     except type(final):
-        raise final from final.__cause__
-    raise final
+        pass
+    operation.raise_as_recorded(final, record)
 
 
 def _record_attempt(operation: Operation, attempt: int, error: BaseException, pause: float) -> None:

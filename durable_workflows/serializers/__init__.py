@@ -29,7 +29,7 @@ its replay would see as something else.
 
 from __future__ import annotations
 
-from durable_workflows.serializers.errors import dump_error
+from durable_workflows.serializers.errors import dump_error, lost_of
 from durable_workflows.serializers.hints import register_annotations
 from durable_workflows.serializers.payloads import dumps, loads
 from durable_workflows.serializers.registered import register_type
@@ -42,6 +42,7 @@ __all__ = [
     "error_summary",
     "load_error",
     "loads",
+    "lost_of",
     "register_annotations",
     "register_type",
 ]

@@ -56,6 +56,13 @@ def dump_error(error: BaseException) -> str:
     return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True}))
 
 
+def lost_of(error: BaseException) -> list[str]:
+    """What ``dump_error`` leaves out of an exception and those within it: attributes by class and name, arguments, causes."""
+    recorder = _Recorder(config().payload_max_bytes)
+    attempt(None, recorder.record, error)
+    return recorder.lost
+
+
 def attempt(default: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What the call returns, or ``default`` if it raises anything at all: the code behind it is a stranger's."""
     try:
@@ -98,6 +105,7 @@ class _Recorder:
     def __init__(self, limit: int) -> None:
         self._limit = self._room = limit
         self._stack: list[BaseException] = []
+        self.lost: list[str] = []
 
     @property
     def is_full(self) -> bool:
@@ -124,25 +132,31 @@ class _Recorder:
 
     def _parts(self, error: BaseException) -> Record:
         parts = {
-            "args": attempt(_LOST, self._arguments, error),
+            "args": self._kept(error, "args", self._arguments, error),
             "attrs": attempt(_LOST, self._attributes, error),
-            "cause": attempt(_LOST, self._cause, error),
+            "cause": self._cause(error),
         }
         return {name: part for name, part in parts.items() if part is not _LOST}
+
+    def _kept(self, error: BaseException, name: str, record: Callable[[Any], Any], value: Any) -> Any:
+        """What ``record`` makes of a value; if it cannot, its name is noted."""
+        made = attempt(_LOST, record, value)
+        if made is _LOST:
+            self.lost.append(f"{_type_of(error)[1]}.{name}")
+        return made
 
     def _arguments(self, error: BaseException) -> Any:
         return self._encode(_arguments_of(error))
 
     def _attributes(self, error: BaseException) -> Any:
         given = object.__getattribute__(error, "__dict__")
-        coded = {
-            name: attempt(_LOST, self._encode, value) for name, value in given.items() if type(name) is str and is_text(name)
-        }
+        named = {name: value for name, value in given.items() if type(name) is str and is_text(name)}
+        coded = {name: self._kept(error, name, self._encode, value) for name, value in named.items()}
         return {name: value for name, value in coded.items() if value is not _LOST} or _LOST
 
     def _cause(self, error: BaseException) -> Any:
         cause = BaseException.__dict__["__cause__"].__get__(error)
-        return _LOST if cause is None else self._inner(cause)
+        return _LOST if cause is None else self._kept(error, "__cause__", self._inner, cause)
 
     def _encode(self, value: Any) -> Any:
         return Encoder(_WHAT, self._limit, self._encode_other).encode(value)

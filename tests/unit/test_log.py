@@ -62,6 +62,20 @@ LINES = [
         "Step charge of run r1 failed in attempt 3 and is not tried again: busy",
     ),
     (
+        "error_lost",
+        {"run_id": "r1", "step": "charge", "error": PaymentDeclined("x"), "lost": ["PaymentDeclined.response", "Cause._info"]},
+        "WARNING",
+        "Step charge of run r1 raised PaymentDeclined, of which PaymentDeclined.response cannot be stored, so the workflow meets"
+        " it without. Catch it in the step, and return or raise what the workflow needs",
+    ),
+    (
+        "error_lost",
+        {"run_id": "r1", "step": "charge", "error": PaymentDeclined("x"), "lost": None},
+        "WARNING",
+        "Step charge of run r1 raised PaymentDeclined, which cannot be rebuilt from its record: a replay of the run would wait"
+        " there. Declare the class at the top of a module, and let its message say no more than what can be stored",
+    ),
+    (
         "step_held_transaction",
         {"run_id": "r1", "step": "charge", "seconds": 7.25},
         "WARNING",
