@@ -26,12 +26,21 @@ class Claiming:
     The claim loop of one worker.
 
     :param queues: which queues are served, asked anew each time.
+    :param holds_lease: whether the worker may act. One that was declared lost and does not know it yet would claim what was
+        taken from it a moment ago, to be charged for it again.
     """
 
-    def __init__(self, pool: Pool, claimer: Callable[[], Claimer], queues: Callable[[], tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        claimer: Callable[[], Claimer],
+        queues: Callable[[], tuple[str, ...]],
+        holds_lease: Callable[[], bool],
+    ) -> None:
         self.pool = pool
         self.claimer = claimer
         self.queues = queues
+        self.holds_lease = holds_lease
         self.suspects = False
         self.unknown_ahead = False  # a queue had something to claim, but not for us
         self._turn = 0
@@ -39,6 +48,8 @@ class Claiming:
 
     def _tick(self) -> float:
         free = self.pool.wait_for(max(1, self.pool.size // 4), GATHERING_SECONDS) or self.pool.wait_for(1, FULL_SECONDS)
+        if not self.holds_lease():
+            return WITHOUT_LEASE_SECONDS
         if self.suspects and self._claim_suspect():
             return 0.0
         if not free:
@@ -97,3 +108,4 @@ class Claiming:
 
 
 IDLE_SECONDS = 3600.0  # the bell and the pulse wake it
+WITHOUT_LEASE_SECONDS = 0.1  # until it is looked again whether the heart has renewed it

@@ -73,7 +73,7 @@ class Shift:
         self.presence = _presence(options, threads)
         self.heart = Heart(self.presence, memory=self._memory, on_lost=on_lost, prepare=self._prepare)
         self.pool = Pool(threads, self._work, self._prepare)
-        self.claiming = Claiming(self.pool, self._claimer, options.served)
+        self.claiming = Claiming(self.pool, self._claimer, options.served, self.heart.holds_lease)
         self.housekeeping = Housekeeping(self.presence.id, options.served, self.claiming)
         self.listener = hints.listener(self._heard)
         self.services = _WorkerServices(self)

@@ -1,0 +1,32 @@
+"""When a worker claims."""
+
+from __future__ import annotations
+
+import pytest
+
+from durable_workflows import start_workflow
+from durable_workflows.models import Worker, WorkflowRun
+from durable_workflows.models.claims import Claimer
+from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.states import RunState
+from durable_workflows.worker.claimer import Claiming
+from durable_workflows.worker.pool import Pool
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_worker_whose_lease_may_have_run_out_claims_nothing() -> None:
+    Worker.objects.create(id="me", pid=1, lease_seconds=30, started_at=DatabaseNow(), heartbeat_at=DatabaseNow())
+    run = WorkflowRun.objects.get(pk=start_workflow("known").workflow_id)
+    pool = Pool(2, work=lambda claim: None, prepare=lambda: None)  # its threads are not started
+    lease: list[str] = []
+    claiming = Claiming(pool, lambda: Claimer(worker_id="me", names=("known",)), lambda: ("default",), lambda: bool(lease))
+
+    assert 0 < claiming.loop.tick() < 1, "it is to look again soon"
+    run.refresh_from_db()
+    assert (run.status, run.attempt, pool.free) == (RunState.ENQUEUED, 0, 2)
+
+    lease.append("renewed")
+    claiming.loop.tick()
+    run.refresh_from_db()
+    assert (run.status, run.attempt, pool.free) == (RunState.RUNNING, 1, 1)
