@@ -82,7 +82,8 @@ def main(argv: Sequence[str]) -> int:
         for act, threads in _wanted(given):
             sweep = _sweep(given, act, threads, seed)
             print(row := sweep.row(database, seed), flush=True)
-            _write(row)
+            if given.first == 1:
+                _write(row)
             violated |= bool(sweep.violations)
     return int(violated)
 
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="Of what is left to chance in the workers.")
     parser.add_argument("--only", help="One of the sweeps, such as kill:executing.")
     parser.add_argument("--step", type=int, default=1, help="Leave statements out: take every so many.")
+    parser.add_argument("--first", type=int, default=1, help="Begin at this statement; nothing is reported then.")
     return parser
 
 
@@ -135,7 +137,7 @@ def _sweep(given: argparse.Namespace, act: str, threads: str, seed: int) -> Swee
         try:
             arena = Arena(processes, Path(directory), seed)
             arena.warm_up()
-            for done in every(arena, Fault(act=act, threads=THREADS[threads]), given.step):
+            for done in every(arena, Fault(act=act, threads=THREADS[threads], number=given.first), given.step):
                 sweep.rounds.append(done)
                 print(f"{threads}: {done}", flush=True)
         finally:

@@ -199,8 +199,8 @@ class _Journey:
 
 
 def every(arena: Arena, fault: Fault, step: int = 1) -> Iterator[Round]:
-    """Rounds with the fault before and after statement 1, 2, ... until the checkout gets through unharmed."""
-    faults = (replace(fault, number=n, when=when) for n in itertools.count(1, step) for when in fault.moments)
+    """Rounds with the fault before and after its statement, the next one, ... until the checkout gets through unharmed."""
+    faults = (replace(fault, number=n, when=when) for n in itertools.count(fault.number, step) for when in fault.moments)
     unharmed, under_way = 0, deque[Future[Round]]()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         while unharmed < UNHARMED * len(fault.moments):
