@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import options as start_options
 from durable_workflows.definitions import Step, Workflow
+from durable_workflows.engine import joining
 from durable_workflows.engine.operations import Effect, Operation, database
 from durable_workflows.engine.starting import Call, Parent, begun, child_id, new_run
 from durable_workflows.exceptions import (
@@ -31,9 +32,6 @@ from durable_workflows.states import RunState
 
 if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
-
-FREE_REPLAYS = 3  # awaited children may wake their parent so often at once before the wake-ups are put off
-FIRST_DEBOUNCE, LONGEST_DEBOUNCE = 0.02, 10.0  # seconds
 
 
 # -- starting children
@@ -111,9 +109,10 @@ def result(execution: Execution, workflow_id: str, timeout: float | None) -> Any
     check_timeout(timeout)
     found = _outcomes(execution, [workflow_id])
     if not settled([workflow_id], found):
-        fan_in = _fan_in(execution, workflow_id)
-        wait = WaitFor(kind=Kind.RESULT, source_id=workflow_id, seconds=timeout, debounce=_debounce(fan_in), **_at(operation))
-        if not operation.wait([wait], lambda: _settled(execution, [workflow_id]), timeout=timeout, fan_in=fan_in):
+        fan_in = joining.fan_in(execution, workflow_id)
+        wait = WaitFor(kind=Kind.RESULT, source_id=workflow_id, seconds=timeout, **_at(operation))
+        waits = joining.waits(execution, wait, fan_in)
+        if not operation.wait(waits, lambda: _settled(execution, [workflow_id]), timeout=timeout, fan_in=fan_in):
             operation.fail(TimeoutError(f"Run {workflow_id!r} did not end within {timeout} seconds."))
         found = _outcomes(execution, [workflow_id])
     if workflow_id not in found:
@@ -176,22 +175,6 @@ def first_ended(ids: Sequence[str], found: Mapping[str, reading.Outcome]) -> str
     if ended is None:
         raise WorkflowNotFound(next(run_id for run_id in ids if run_id not in found))
     return ended
-
-
-def _fan_in(execution: Execution, workflow_id: str) -> int:
-    """
-    How many waits in a row were for children that an earlier attempt had started.
-
-    A parent that joins many children would otherwise be replayed for each. One that starts and awaits them in turn
-    awaits what this attempt has started, and begins at nought each time.
-    """
-    return 0 if workflow_id in execution.started_here else execution.claim.fan_in + 1
-
-
-def _debounce(fan_in: int) -> float:
-    if fan_in <= FREE_REPLAYS:
-        return 0.0
-    return float(min(FIRST_DEBOUNCE * 2.0 ** min(fan_in - FREE_REPLAYS - 1, 20), LONGEST_DEBOUNCE))
 
 
 def _at(operation: Operation) -> Any:

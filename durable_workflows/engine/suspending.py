@@ -23,12 +23,12 @@ def suspend(execution: Execution) -> None:
 
     def sleep_unless_answered(connection: BaseDatabaseWrapper) -> bool:
         _lock_sources(connection, execution.waiting_for)
-        if any(_answered(connection, wait) for wait in execution.waiting_for):
+        if any(_answered(connection, wait) for wait in execution.waiting_for if wait.decisive):
             return False
-        waking.suspend(connection, execution.claim, execution.waiting_for, execution.fan_in)
+        waking.suspend(connection, claim, execution.waiting_for, fan_in=execution.fan_in, begun=begun)
         return True
 
-    claim, services = execution.claim, execution.services
+    claim, services, begun = execution.claim, execution.services, _begun(execution)
     try:
         # Not by the execution's own means: it is stopped, and answers everything by saying so again.
         asleep = persistently(lambda: in_write_transaction(sleep_unless_answered), services, lambda: LeaseLost(claim.id))
@@ -38,6 +38,13 @@ def suspend(execution: Execution) -> None:
         return
     if asleep:
         signals.send(signals.run_suspended, run_id=claim.id, name=claim.name)
+
+
+def _begun(execution: Execution) -> waking.Begun:
+    """What an earlier attempt has begun to wait for at this place; the attempt knows it, since it asked how much is left."""
+    first = execution.waiting_for[0]
+    waiting = execution.waits.get((first.branch, first.position))
+    return waiting.begun if waiting else frozenset()
 
 
 def _lock_sources(connection: BaseDatabaseWrapper, waits: list[WaitFor]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, OuterRef, Q
 
 from durable_workflows import clock
 from durable_workflows.exceptions import WorkflowNotFound
@@ -15,9 +16,9 @@ from durable_workflows.models import dialects
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.runs import WorkflowRun
-from durable_workflows.models.steps import StepAttempt, StepRun
+from durable_workflows.models.steps import Kind, StepAttempt, StepRun
 from durable_workflows.models.waits import Wait
-from durable_workflows.states import TERMINAL
+from durable_workflows.states import TERMINAL, UNFINISHED, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,28 @@ def history(connection: BaseDatabaseWrapper, claim: Claim) -> dict[tuple[str, in
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A wait that was begun before: how many seconds are left of it, by the database's clock."""
+    """
+    A wait that was begun before.
+
+    :param left: how many seconds are left of it, by the database's clock; None: it has no end.
+    :param begun: the kinds and sources of its rows.
+    """
 
     kind: str
     left: float | None
+    begun: frozenset[tuple[str, str | None]]
 
 
 def waits(connection: BaseDatabaseWrapper, claim: Claim) -> dict[tuple[str, int], Waiting]:
     """What a run has begun to wait for and not yet recorded."""
-    rows = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
-    found = rows.annotate(now=DatabaseNow()).values_list("branch", "position", "kind", "due_at", "now")
-    return {
-        (branch, position): Waiting(kind, None if due is None else (due - now).total_seconds())
-        for branch, position, kind, due, now in found
-    }
+    rows = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation).order_by("pk")
+    found = rows.annotate(now=DatabaseNow()).values_list("branch", "position", "kind", "source_id", "due_at", "now")
+    waiting: dict[tuple[str, int], Waiting] = {}
+    for branch, position, kind, source_id, due, now in found:
+        place, left = (branch, position), None if due is None else (due - now).total_seconds()
+        known = waiting.get(place, Waiting(kind, left, frozenset()))
+        waiting[place] = replace(known, begun=known.begun | {(kind, source_id)})
+    return waiting
 
 
 def failures(connection: BaseDatabaseWrapper, claim: Claim, branch: str, position: int) -> list[StepAttempt]:
@@ -80,6 +89,34 @@ def outcomes(connection: BaseDatabaseWrapper, run_ids: Sequence[str]) -> dict[st
     rows = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids)
     columns = rows.values_list("pk", "status", "output", "error")
     return {pk: Outcome(status, output, error) for pk, status, output, error in columns}
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """
+    The children of a run beside an awaited one that may end by themselves.
+
+    :param others: how many.
+    :param last: the one that was started last.
+    """
+
+    others: int
+    last: str | None
+
+
+def children_under_way(connection: BaseDatabaseWrapper, run_id: str, awaited: str) -> UnderWay | None:
+    """
+    Which other children of a run are under way; None if the awaited run is no child of it.
+
+    Those that wait for a message or an event do not count: somebody must tell them something first.
+    """
+    told = Wait.objects.filter(run_id=OuterRef("pk"), kind__in=[Kind.RECV, Kind.GET_EVENT])
+    children = WorkflowRun.objects.using(connection.alias).filter(parent_id=run_id, status__in=UNFINISHED)
+    under_way = children.exclude(pk=awaited).filter(~Q(status=RunState.WAITING) | ~Exists(told))
+    if not children.filter(pk=awaited).exists():
+        return None
+    last = under_way.order_by("-created_at").values_list("pk", flat=True).first()
+    return UnderWay(under_way.count() if last else 0, last)
 
 
 def owner(connection: BaseDatabaseWrapper, run_id: str) -> tuple[str, str | None] | None:

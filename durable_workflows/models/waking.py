@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,7 +37,8 @@ from durable_workflows.models.steps import Kind
 from durable_workflows.models.waits import Wait
 from durable_workflows.states import RunState
 
-RUNS = WorkflowRun._meta.db_table
+RUNS, WAITS = WorkflowRun._meta.db_table, Wait._meta.db_table
+Begun = AbstractSet[tuple[str, str | None]]  # kinds and sources of waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class WaitFor:
 
     :param seconds: from now until the wait is over in any case; None: for ever.
     :param until: the same as a moment.
+    :param debounce: seconds by which the wake-up is put off.
+    :param decisive: whether this ends the waiting; what does not only wakes the run, and may have come already.
     """
 
     kind: str
@@ -56,6 +60,7 @@ class WaitFor:
     seconds: float | None = None
     until: datetime | None = None
     debounce: float = 0.0
+    decisive: bool = True
 
 
 def lock(connection: BaseDatabaseWrapper, run_ids: Iterable[str]) -> set[str]:
@@ -74,39 +79,51 @@ def await_results_of(connection: BaseDatabaseWrapper, run_ids: Iterable[str]) ->
     return {run_id for run_id in sorted(set(run_ids)) if dialects.run(connection, sql, [True, run_id]).rowcount}
 
 
-def suspend(connection: BaseDatabaseWrapper, claim: Claim, waits: Sequence[WaitFor], fan_in: int = 0) -> None:
+def suspend(
+    connection: BaseDatabaseWrapper, claim: Claim, waits: Sequence[WaitFor], *, fan_in: int = 0, begun: Begun = frozenset()
+) -> None:
     """
     Give back the lease and wait; the caller holds the sources' locks and has found nothing.
 
+    :param begun: kinds and sources of those that an earlier attempt has begun: they go on from then.
     :raises LeaseLost: if the run is no longer this attempt's.
     """
-    known = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
     for wait in waits:
-        if not known.filter(branch=wait.branch, position=wait.position, kind=wait.kind, source_id=wait.source_id).exists():
+        if (wait.kind, wait.source_id) not in begun:
             _insert(connection, claim, wait)
-    due = known.filter(position__in=[wait.position for wait in waits], due_at__isnull=False).order_by("due_at")
-    changed = (
-        WorkflowRun.objects.using(connection.alias)
-        .filter(pk=claim.id, status=RunState.RUNNING, lease_token=claim.token)
-        .update(
-            status=RunState.WAITING,
-            worker_id=None,
-            lease_token=None,
-            updated_at=DatabaseNow(),
-            fan_in=fan_in,
-            due_at=due.values_list("due_at", flat=True).first(),
-        )
+    now, now_params = dialects.moment(connection)
+    due, due_params = _due_of_begun(connection, claim, waits[0]) if begun else _due(connection, waits[0])
+    sql = (
+        f"UPDATE {RUNS} SET status = 'WAITING', worker_id = NULL, lease_token = NULL, fan_in = %s, updated_at = {now},"
+        f" due_at = {due} WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
     )
-    if not changed:
+    if not dialects.run(connection, sql, [fan_in, *now_params, *due_params, claim.id, claim.token]).rowcount:
         raise LeaseLost(claim.id)
 
 
 def _insert(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> None:
-    due = wait.until if wait.until is not None or wait.seconds is None else DatabaseNow(wait.seconds)
-    Wait.objects.using(connection.alias).create(
-        run_id=claim.id, generation=claim.generation, branch=wait.branch, position=wait.position, kind=wait.kind,
-        source_id=wait.source_id, key=wait.key, due_at=due, debounce=wait.debounce, created_at=DatabaseNow(),
-    )  # fmt: skip
+    due, due_params = _due(connection, wait)
+    now, now_params = dialects.moment(connection)
+    sql = (
+        f"INSERT INTO {WAITS} (run_id, generation, branch, position, kind, source_id, {connection.ops.quote_name('key')},"
+        f" debounce, due_at, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {due}, {now})"
+    )
+    where = (claim.id, claim.generation, wait.branch, wait.position)
+    what = (wait.kind, wait.source_id, wait.key, wait.debounce)
+    dialects.run(connection, sql, [*where, *what, *due_params, *now_params])
+
+
+def _due(connection: BaseDatabaseWrapper, wait: WaitFor) -> tuple[str, dialects.Params]:
+    if wait.until is not None:
+        return "%s", [dialects.write_datetime(connection, wait.until)]
+    return ("NULL", ()) if wait.seconds is None else dialects.moment(connection, wait.seconds)
+
+
+def _due_of_begun(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> tuple[str, dialects.Params]:
+    """When the waits of a place end, counted from when they were begun."""
+    place = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation, branch=wait.branch)
+    due = place.filter(position=wait.position, due_at__isnull=False).order_by("due_at").values_list("due_at", flat=True).first()
+    return "%s", [dialects.write_datetime(connection, due)]
 
 
 def forget(connection: BaseDatabaseWrapper, claim: Claim, branch: str, position: int) -> None:
