@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connections
 
@@ -61,9 +62,18 @@ def durable_worker(threads: int = 4, queues: Sequence[str] = ()) -> Iterator[InP
     :param threads: runs at once.
     :param queues: the queues to serve; empty: all that this process declares.
     :returns: the worker, whose ``stop(grace=...)`` ends it before the block does.
-    :raises InvalidUse: inside a transaction, a ``TestCase``'s too, of which the worker's own connections see nothing.
+    :raises InvalidUse: inside a transaction, a ``TestCase``'s too, of which the worker's own connections see nothing; and on
+        an SQLite database in memory, whose connections do not wait for one another.
     """
-    if dialects.connection().in_atomic_block:
+    connection: Any = dialects.connection()
+    if connection.vendor == "sqlite" and connection.is_in_memory_db():
+        raise InvalidUse(
+            "durable_worker() was started on an SQLite database in memory. Its connections do not wait for one another, so"
+            " statements of yours and of the worker's threads would fail with 'table is locked' now and then. Have the tests"
+            f" use a file: DATABASES[{connection.alias!r}]['TEST'] = {{'NAME': BASE_DIR / 'test.sqlite3'}}; or use drain(),"
+            " which works in this thread."
+        )
+    if connection.in_atomic_block:
         raise InvalidUse(
             "durable_worker() was started inside a transaction, of which its threads would see nothing. Use a"
             " TransactionTestCase (pytest: django_db(transaction=True)), or drain(), which works in this thread."

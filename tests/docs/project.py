@@ -33,6 +33,7 @@ def build(directory: Path, blocks: Sequence[Snippet]) -> dict[str, str]:
 DEFAULTS = """
 INSTALLED_APPS += ["durable_workflows"]
 DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"}
+DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
 """
 
 

@@ -29,6 +29,7 @@ from durable_workflows.models import Schedule, StepRun, Worker, WorkflowRun
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain, durable_worker, lose, travel
 from tests.app.models import Ledger
+from tests.processes import Processes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unparked")]
 elsewhere = Queue("elsewhere")
@@ -232,6 +233,36 @@ def stuck() -> int:
 
 
 # -- durable_worker
+
+
+IN_MEMORY = """
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", run_syncdb=True, verbosity=0)
+from durable_workflows import InvalidUse
+from durable_workflows.testing import drain, durable_worker
+from tests.behaviour.programs import greet
+try:
+    with durable_worker():
+        raise SystemExit("it started")
+except InvalidUse as refused:
+    print(refused)
+handle = greet.start("you")
+drain()
+print(handle.get_result())
+"""
+
+
+@pytest.mark.once  # it brings its own database
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_refused_on_a_database_in_memory_where_drain_works(processes: Processes) -> None:
+    memory = {"DURABLE_TEST_DATABASE": "sqlite", "DURABLE_TEST_DATABASE_NAME": "file:memorydb_it?mode=memory&cache=shared"}
+    process = processes.start("-c", IN_MEMORY, env=memory)
+    assert process.wait(60) == 0
+    said = processes.output(process)
+    assert "DATABASES['default']['TEST'] = {'NAME': BASE_DIR / 'test.sqlite3'}" in said
+    assert "hello you" in said
 
 
 @pytest.mark.usefixtures("committing")
