@@ -7,6 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from django.db import connections, reset_queries
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import conf
 from durable_workflows.models import dialects
@@ -95,6 +96,10 @@ class Pool:
         for connection in connections.all(initialized_only=True):
             if connection.alias != kept:
                 connection.close_if_unusable_or_obsolete()
-            elif connection.in_atomic_block or (connection.errors_occurred and not connection.is_usable()):
+            elif connection.in_atomic_block or (connection.errors_occurred and not _usable(connection)):
                 connection.close()
             connection.errors_occurred = False
+
+
+def _usable(connection: BaseDatabaseWrapper) -> bool:
+    return connection.connection is not None and connection.is_usable()  # which may not be asked of one that is closed
