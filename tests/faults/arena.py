@@ -22,6 +22,7 @@ from tests.processes import Processes
 
 LOOK_SECONDS = 0.03
 PATIENCE = 60.0  # seconds
+STARTS_WITHIN = 3.0  # seconds that a worker takes to start on a machine that has time for it
 THREADS = "2"
 
 
@@ -38,6 +39,7 @@ class Arena:
         self.directory = directory
         self.ledger = directory / "ledger"
         self.warm: subprocess.Popen[bytes] | None = None
+        self.slowness = 1.0  # of a machine that is busy with other things, by how long a worker took to start
         self._serve = directory / "serve"
         self._serve.touch()
         self._told: set[str] = set()
@@ -61,7 +63,7 @@ class Arena:
         """Start the worker that takes over; returns when it beats."""
         env = self.env | {SERVE_FILE: str(self._serve)}
         self.warm = self.processes.worker("--threads", "6", "--exclude-queues", "default", env=env)
-        self.until_beating(self.warm)
+        self.slowness = max(1.0, self.until_beating(self.warm) / STARTS_WITHIN)
         return self.warm
 
     def take_over(self, queue: str) -> None:
@@ -87,9 +89,9 @@ class Arena:
         with SetWorkflowID(f"checkout-{order}"):
             Queue(order).enqueue(checkout, order, order)
 
-    def until_beating(self, worker: subprocess.Popen[bytes]) -> None:
-        """Wait until a worker has registered."""
-        self.until(lambda: Worker.objects.filter(pid=worker.pid).exists(), "a worker to register", worker)
+    def until_beating(self, worker: subprocess.Popen[bytes]) -> float:
+        """Wait until a worker has registered; returns the seconds that it took."""
+        return self.until(lambda: Worker.objects.filter(pid=worker.pid).exists(), "a worker to register", worker)
 
     def until(self, there: Callable[[], Any], what: str, worker: subprocess.Popen[bytes] | None = None) -> float:
         """

@@ -23,7 +23,7 @@ from tests.faults.sampling import sampled, tell
 from tests.faults.settings import LEASE_SECONDS
 
 SAMPLE = 3
-OTHER_FINISHES_WITHIN = LEASE_SECONDS + 10.0
+FINISHES_WITHIN = 10.0  # seconds past the lease, on a machine that has time for it
 FIRST_STEP = "reserve"  # which writes two rows
 
 # With how many statements of a checkout it may be, about: in a round that sends fewer, it is the last one's turn.
@@ -53,13 +53,13 @@ def test_a_run_whose_worker_is_stopped_anywhere_is_finished_by_another(
     anywhere, statements = ANYWHERE[database]
     rounds = play_all(arena, sampled(anywhere, statements, SAMPLE, seed))
     tell(rounds, seed, capsys)
-    assert_finished_by_the_other(rounds)
+    assert_finished_by_the_other(arena, rounds)
 
 
 @pytest.mark.usefixtures("ends_sessions")
 def test_a_steps_open_transaction_is_rolled_back_when_its_worker_is_stopped_past_its_lease(arena: Arena) -> None:
     rounds = play_all(arena, [AFTER_A_WRITE, PAST_THE_FENCE, COMMITTED])
-    assert_finished_by_the_other(rounds)
+    assert_finished_by_the_other(arena, rounds)
     rolled_back, fenced, landed = (Evidence.of(arena, done) for done in rounds)
     # Executed by both, and what stands there is the other one's; or, if it was committed before the takeover, once.
     assert rolled_back == fenced == Evidence(executed_by=["stopped", "other"], row_of="other")
@@ -68,15 +68,15 @@ def test_a_steps_open_transaction_is_rolled_back_when_its_worker_is_stopped_past
 
 @pytest.mark.usefixtures("ends_sessions")
 def test_rows_that_a_stopped_worker_has_locked_are_free_again_though_it_held_no_run(arena: Arena) -> None:
-    assert_finished_by_the_other(play_all(arena, [KEEPING_HOUSE, CLAIMING_A_RUN]))
+    assert_finished_by_the_other(arena, play_all(arena, [KEEPING_HOUSE, CLAIMING_A_RUN]))
 
 
-def assert_finished_by_the_other(rounds: Sequence[Round]) -> None:
+def assert_finished_by_the_other(arena: Arena, rounds: Sequence[Round]) -> None:
     """Every invariant holds, soon enough, and the stopped workers (see ``rounds``) have worked on under new ids."""
     assert [found for done in rounds for found in done.violations] == []
     assert all(done.struck for done in rounds)
-    slow = [str(done) for done in rounds if done.recovered > OTHER_FINISHES_WITHIN]
-    assert slow == []
+    allowed = LEASE_SECONDS + FINISHES_WITHIN * arena.slowness
+    assert [str(done) for done in rounds if done.recovered > allowed] == []
 
 
 @dataclass(frozen=True)
