@@ -3,12 +3,17 @@ From free threads to claimed runs: at most as many as can start at once, so that
 
 While there is a backlog, a claim waits until a quarter of the threads is free, so that a batch is worth its round trip;
 one slow run does not hold it up for longer than a moment.
+
+A run that may have killed its workers, a suspect, is to run alone, so that its neighbours are not charged for it again.
+But it must neither wait for ever for a pool that never runs empty, nor keep the others from running for ever: so both
+have their limit. What never started goes on between one suspect and the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from durable_workflows import clock
 from durable_workflows.ids import new_token
 from durable_workflows.models import claims, dialects
 from durable_workflows.models.claims import Claim, Claimer
@@ -18,7 +23,8 @@ from durable_workflows.worker.pool import Pool
 
 GATHERING_SECONDS = 0.004
 FULL_SECONDS = 0.5
-SUSPECT_PATIENCE = 10.0  # seconds that a pool is given to run empty for a suspect
+SUSPECT_PATIENCE = 10.0  # seconds that a pool is given to run empty for a suspect, which then goes beside what is left
+ALONE_SECONDS = 60.0  # for which nothing else is claimed beside a suspect
 
 
 class Claiming:
@@ -92,19 +98,31 @@ class Claiming:
         return claims.claimed_with(dialects.connection(), claimer, token)
 
     def _claim_suspect(self) -> bool:
-        """Run one that may have killed its worker, alone: claim nothing else until it is done."""
-        claimer, queues = self.claimer(), self.queues()
-        queues = tuple(queue for queue in queues if claims.has_suspect(dialects.connection(), claimer, queue))
-        if not queues:
-            self.suspects = False
-            return False
-        if self.pool.wait_for(self.pool.size, SUSPECT_PATIENCE) < self.pool.size:
+        """Run one that may have killed its worker, alone if need be and can be: claim nothing else until it is done."""
+        queues = self._with_suspects()
+        until = clock.monotonic() + SUSPECT_PATIENCE
+        while queues and self._waits_for_empty_pool(until):
+            queues = self._with_suspects()  # a worker with less to do may have taken it
+        if self.loop.stopped.is_set() or (queues and not self.pool.free):
             return False
         taken = any(self._claim_from(queue, 1, suspects=True) for queue in queues)
         self.suspects = False
-        while taken and not self.loop.stopped.is_set() and self.pool.free < self.pool.size:
-            self.pool.wait_for(self.pool.size, FULL_SECONDS)
+        until = clock.monotonic() + ALONE_SECONDS
+        while taken and self._waits_for_empty_pool(until):
+            pass
         return taken
+
+    def _with_suspects(self) -> list[str]:
+        claimer = self.claimer()
+        return [queue for queue in self.queues() if claims.has_suspect(dialects.connection(), claimer, queue)]
+
+    def _waits_for_empty_pool(self, until: float) -> bool:
+        """Wait a moment for it, but not if it is empty, or it is too late."""
+        left = until - clock.monotonic()
+        if self.loop.stopped.is_set() or left <= 0 or self.pool.free == self.pool.size:
+            return False
+        self.pool.wait_for(self.pool.size, min(left, FULL_SECONDS))
+        return True
 
 
 IDLE_SECONDS = 3600.0  # the bell and the pulse wake it

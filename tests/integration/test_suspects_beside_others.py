@@ -1,0 +1,105 @@
+"""A run that may have killed its workers runs alone where it can, is not kept waiting for that, and keeps nobody waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from durable_workflows import WorkflowHandle, start_workflow, step, workflow
+from durable_workflows.models import WorkflowRun
+from durable_workflows.states import RunState
+from durable_workflows.testing import durable_worker
+from durable_workflows.worker import claimer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SECONDS = 60
+LET_GO = threading.Event()
+BEGAN: list[str] = []
+
+
+@step(atomic=False)
+def hold(name: str) -> str:
+    BEGAN.append(name)
+    assert LET_GO.wait(SECONDS)
+    return name
+
+
+@workflow
+def holds(name: str) -> str:
+    return hold(name)
+
+
+@workflow
+def passes(name: str) -> str:
+    BEGAN.append(name)
+    return name
+
+
+@pytest.fixture(autouse=True)
+def nothing_began() -> Iterator[None]:
+    LET_GO.clear()
+    BEGAN.clear()
+    yield
+    LET_GO.set()
+
+
+def suspect(target: Any, name: str) -> WorkflowHandle[str]:
+    handle: WorkflowHandle[str] = start_workflow(target, name)
+    WorkflowRun.objects.filter(pk=handle.workflow_id).update(suspect=True)
+    return handle
+
+
+def began(name: str) -> None:
+    last_look = time.monotonic() + SECONDS
+    while name not in BEGAN:
+        assert time.monotonic() < last_look, f"{name} did not begin"
+        time.sleep(0.02)
+
+
+def test_a_suspect_does_not_wait_for_ever_for_an_empty_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claimer, "SUSPECT_PATIENCE", 0.3)
+    holds.start("long")
+    with durable_worker(threads=2) as worker:
+        began("long")
+        handle = suspect(passes, "suspect")
+        assert handle.get_result(timeout=SECONDS) == "suspect"
+        LET_GO.set()
+        worker.stop()
+
+
+def test_a_suspect_does_not_keep_others_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claimer, "ALONE_SECONDS", 0.3)
+    suspect(holds, "suspect")
+    with durable_worker(threads=2) as worker:
+        began("suspect")
+        assert passes.start("other").get_result(timeout=SECONDS) == "other"
+        LET_GO.set()
+        worker.stop()
+
+
+def test_within_its_time_a_suspect_runs_alone() -> None:
+    alone = suspect(holds, "suspect")
+    with durable_worker(threads=2) as worker:
+        began("suspect")
+        other = passes.start("other")
+        time.sleep(1)  # what could begin would have
+        assert BEGAN == ["suspect"]
+        LET_GO.set()
+        assert [alone.get_result(timeout=SECONDS), other.get_result(timeout=SECONDS)] == ["suspect", "other"]
+        worker.stop()
+
+
+def test_a_worker_that_stops_takes_no_suspect() -> None:
+    holds.start("long")
+    with durable_worker(threads=2) as worker:
+        began("long")
+        handle = suspect(passes, "suspect")
+        time.sleep(1)  # it waits for an empty pool by now
+        threading.Timer(0.2, LET_GO.set).start()
+        worker.stop(grace=SECONDS)
+        assert handle.run.status == RunState.ENQUEUED
+        assert "suspect" not in BEGAN
