@@ -91,6 +91,8 @@ def suspend(
     for wait in waits:
         if (wait.kind, wait.source_id) not in begun:
             _insert(connection, claim, wait)
+    if given_up := begun - {(wait.kind, wait.source_id) for wait in waits}:
+        _forget_some(connection, claim, waits[0], given_up)
     now, now_params = dialects.moment(connection)
     due, due_params = _due_of_begun(connection, claim, waits[0]) if begun else _due(connection, waits[0])
     sql = (
@@ -111,6 +113,13 @@ def _insert(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> Non
     where = (claim.id, claim.generation, wait.branch, wait.position)
     what = (wait.kind, wait.source_id, wait.key, wait.debounce)
     dialects.run(connection, sql, [*where, *what, *due_params, *now_params])
+
+
+def _forget_some(connection: BaseDatabaseWrapper, claim: Claim, place: WaitFor, begun: Begun) -> None:
+    """What only helped to wake the run in good time and has done so, or is taken over by another."""
+    waits = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
+    sources = [source_id for _, source_id in begun]
+    waits.filter(branch=place.branch, position=place.position, source_id__in=sources).delete()
 
 
 def _due(connection: BaseDatabaseWrapper, wait: WaitFor) -> tuple[str, dialects.Params]:

@@ -185,6 +185,17 @@ def test_a_wait_with_a_timeout_ends_in_time_whatever_woke_the_parent_meanwhile()
     assert handle.get_result(timeout=0) == "late"
 
 
+def test_what_has_woken_the_parent_once_does_not_wake_it_again() -> None:
+    handle = parents.enqueue(joins_in_time)
+    put_off(handle, 5)
+    run_parent(handle)
+    run_last_child()
+    assert 0 < drain(queues=["parents", "children"]) < 12
+    assert handle.run.status == RunState.WAITING
+    assert [wait.source_id for wait in Wait.objects.all()] == [last_child_of(handle)]
+    assert drain(queues=["parents", "children"]) == 0
+
+
 def run_last_child() -> None:
     """Of those that are enqueued, the one that was started last."""
     last = WorkflowRun.objects.filter(queue="children", status=RunState.ENQUEUED).order_by("-created_at")[0]
