@@ -159,10 +159,11 @@ def _environment(database: str) -> dict[str, str]:
 
 
 def _write(row: str) -> None:
-    """Put this row in the place of what the report said of the same sweep."""
-    known = REPORT.read_text().splitlines() if REPORT.exists() else []
-    rows = {_sweep_of(line): line for line in [*known, row] if line.startswith(tuple(f"| {name} " for name in databases.KNOWN))}
-    REPORT.write_text(PREFACE + "".join(f"{rows[key]}\n" for key in sorted(rows)))
+    """Put this row in the place of what the report said of the same sweep; what people wrote below the table stays."""
+    known, heading, below = (REPORT.read_text() if REPORT.exists() else "").partition(FOUND)
+    lines = [*known.splitlines(), row]
+    rows = {_sweep_of(line): line for line in lines if line.startswith(tuple(f"| {name} " for name in databases.KNOWN))}
+    REPORT.write_text(PREFACE + "".join(f"{rows[key]}\n" for key in sorted(rows)) + heading + below)
 
 
 def _sweep_of(row: str) -> tuple[int, int]:
@@ -171,6 +172,7 @@ def _sweep_of(row: str) -> tuple[int, int]:
     return databases.KNOWN.index(database.split()[0]), FAULTS.index((act, threads))
 
 
+FOUND = "\n## What was found\n"
 PREFACE = """\
 # Every fault at every statement
 

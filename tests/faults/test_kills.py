@@ -9,7 +9,7 @@ from tests.faults.killer import CLAIMING, Fault
 from tests.faults.rounds import play, play_all
 from tests.faults.sampling import sampled, tell
 
-KILLS, LOST_REPLIES, LOST_CLAIMS = 5, 2, 1
+KILLS, LOST_REPLIES, LOST_CLAIMS = 4, 2, 1
 CLAIMING_STATEMENTS = 20  # of a checkout, about
 KILL, DROP, DROP_CLAIM = Fault(act="kill"), Fault(act="drop"), Fault(act="drop", threads=CLAIMING)
 

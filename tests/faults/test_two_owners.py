@@ -22,7 +22,7 @@ from tests.faults.rounds import Round, play_all
 from tests.faults.sampling import sampled, tell
 from tests.faults.settings import LEASE_SECONDS
 
-SAMPLE = 3
+SAMPLE = 2
 FINISHES_WITHIN = 10.0  # seconds past the lease, on a machine that has time for it
 FIRST_STEP = "reserve"  # which writes two rows
 
