@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
 
 FREE_REPLAYS = 3  # awaited children may wake their parent so often at once before the wake-ups are put off
-SHORTEST, LONGEST = 0.05, 30.0  # seconds
-PER_CHILD = 0.1  # seconds that each other child under way is given at most
+SHORTEST, LONGEST = 0.1, 60.0  # seconds
+PER_CHILD = 1.0  # seconds that each other child under way is given at most
 SOONER = 8  # the child that was started last may be early: its wake-up is put off too, by so much less
 
 
