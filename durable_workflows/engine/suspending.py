@@ -23,9 +23,12 @@ def suspend(execution: Execution) -> None:
 
     def sleep_unless_answered(connection: BaseDatabaseWrapper) -> bool:
         _lock_sources(connection, execution.waiting_for)
-        if any(_answered(connection, wait) for wait in execution.waiting_for if wait.decisive):
+        answered = [wait for wait in execution.waiting_for if wait.decisive and _answered(connection, wait)]
+        if any(not wait.debounce for wait in answered):
             return False
         waking.suspend(connection, claim, execution.waiting_for, fan_in=execution.fan_in, begun=begun)
+        for wait in answered:  # the wake-up is put off all the same
+            waking.wake(connection, wait.kind, [wait.source_id or ""], wait.key)
         return True
 
     claim, services, begun = execution.claim, execution.services, _begun(execution)

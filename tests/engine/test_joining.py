@@ -132,6 +132,39 @@ def last_child_of(handle: WorkflowHandle[Any]) -> str:
     return WorkflowRun.objects.get(parent_id=handle.workflow_id, queue="last-child").pk
 
 
+@workflow
+def joins_while_children_end(number: int, meanwhile: int) -> int:
+    """As many children end while the attempt is unwound that found the first of them missing."""
+    handles = [children.enqueue(returns, index) for index in range(number)]
+    try:
+        return sum(handle.get_result() for handle in handles)
+    finally:
+        if MEANWHILE:
+            for _ in range(meanwhile):
+                run_one("children")
+
+
+MEANWHILE: list[bool] = []
+
+
+def test_for_a_child_as_well_that_ends_while_its_parent_falls_asleep() -> None:
+    handle = parents.enqueue(joins_while_children_end, 20, 1)
+    put_off(handle, 4)
+    MEANWHILE.append(True)
+    assert run_parent(handle) == pytest.approx(0.1)
+    MEANWHILE.clear()
+    assert handle.run.status == RunState.WAITING
+    assert run_parent(handle) == pytest.approx(0.2)
+
+
+def test_a_parent_goes_on_at_once_if_it_is_not_put_off() -> None:
+    handle = parents.enqueue(joins_while_children_end, 20, 1)
+    MEANWHILE.append(True)
+    run_one("parents")
+    MEANWHILE.clear()
+    assert handle.run.status == RunState.ENQUEUED
+
+
 def test_the_last_child_may_have_ended_before_and_is_not_waited_for_then() -> None:
     handle = parents.enqueue(joins, 10)
     put_off(handle, 5)
