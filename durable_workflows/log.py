@@ -129,6 +129,11 @@ def housekeeping(*, what: str, count: object, **kwargs: Any) -> None:
     _write(logging.DEBUG, "Housekeeping, %s: %s", what, _count(count))
 
 
+def schedule_paused(*, schedule: str, error: object, **kwargs: Any) -> None:
+    text = "Schedule %s is paused, since its row cannot be fired%s. Mend the row, and set its paused to false"
+    _write(logging.ERROR, text, schedule, _because(error))
+
+
 def loop_failed(*, loop: str, error: object, retry_in: float | None = None, **kwargs: Any) -> None:
     then = "" if retry_in is None else f" and tries again in {retry_in:.1f} s"
     # An absent database says enough in its message; anything else may be a mistake of ours.
@@ -149,7 +154,8 @@ RECEIVERS = {
     receiver.__name__: receiver
     for receiver in (
         attended, run_started, run_suspended, run_finished, run_stranded, step_failed, error_lost, step_held_transaction,
-        hook_failed, body_wrote, worker_started, worker_stopped, process_ended, worker_lost, housekeeping, loop_failed,
+        hook_failed, body_wrote, worker_started, worker_stopped, process_ended, worker_lost, housekeeping, schedule_paused,
+        loop_failed,
     )
 }  # fmt: skip
 

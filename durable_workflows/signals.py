@@ -30,6 +30,7 @@ worker_stopped = Signal()  # worker_id, handed_back
 process_ended = Signal()  # pid, status (negative: by that signal), replaced_in (seconds or None): one of several
 worker_lost = Signal()  # worker_id, runs: another worker's runs were taken back
 housekeeping = Signal()  # what, count
+schedule_paused = Signal()  # schedule, error: its row cannot work until somebody mends it
 loop_failed = Signal()  # loop, error, retry_in
 
 

@@ -16,7 +16,7 @@ from durable_workflows.models.schedules import Schedule
 
 
 def declare(connection: BaseDatabaseWrapper, schedules: Sequence[Scheduled], now: datetime) -> None:
-    """Write the schedules that code declares to their rows; a changed expression starts anew from ``now``."""
+    """Write the schedules that code declares to their rows; a changed expression starts anew from ``now``, paused or not."""
     rows = Schedule.objects.using(connection.alias)
     for schedule in schedules:
         declared: dict[str, Any] = {
@@ -30,7 +30,7 @@ def declare(connection: BaseDatabaseWrapper, schedules: Sequence[Scheduled], now
         )
         if not created and any(getattr(row, name) != value for name, value in declared.items()):
             moved = (row.cron, row.timezone) != (declared["cron"], declared["timezone"])
-            fresh = {"next_fire_at": first} if moved else {}
+            fresh = {"next_fire_at": first, "paused": False} if moved else {}
             rows.filter(pk=schedule.name).update(**declared, **fresh, updated_at=DatabaseNow())
 
 

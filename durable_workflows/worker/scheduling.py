@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import registry, signals
 from durable_workflows.engine.starting import new_run
+from durable_workflows.exceptions import DurableError
 from durable_workflows.models import dialects, reading, starts, ticking
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.options import ID_MAX_LENGTH, StartOptions
@@ -34,14 +35,24 @@ def declare() -> None:
 
 
 def fire_due() -> int:
-    """Start the runs of all ticks that are due; returns how many were started."""
-    fired = 0
+    """
+    Start the runs of all ticks that are due; returns how many were started.
+
+    A schedule whose own row cannot work is paused, so that it is not met again each second.
+
+    :raises Exception: the first of the other errors, once all schedules had their turn: the tick it met is still due.
+    """
+    fired, errors = 0, []
     for schedule in in_autocommit(ticking.due):
         try:
             fired += in_write_transaction(_fire, schedule)
-        except Exception as error:  # noqa: BLE001  # one row's bad data must not stop the others, nor be met again each second
+        except (DurableError, ValueError) as error:
             in_autocommit(ticking.pause, schedule)
-            signals.send(signals.loop_failed, loop=f"schedule {schedule.name}", error=error, retry_in=None)
+            signals.send(signals.schedule_paused, schedule=schedule.name, error=error)
+        except Exception as error:  # noqa: BLE001  # a database that was away is no fault of the row's
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return fired
 
 

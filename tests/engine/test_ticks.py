@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from durable_workflows import InvalidUse, clock, registry, scheduled, workflow
 from durable_workflows.models import Schedule, Worker, WorkflowRun, sweeps
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.testing import drain, travel
 from durable_workflows.worker import scheduling
+from tests.engine.isolation import DATABASE
+from tests.engine.test_lost_sessions import end_session
 from tests.processes import Processes
 
 DAILY, HOURLY = "30 4 * * *", "0 * * * *"
@@ -89,6 +93,59 @@ def test_a_worker_process_passes_over_what_its_code_does_not_declare(processes: 
         time.sleep(0.05)
     assert Worker.objects.filter(direct=False).exists()
     assert not WorkflowRun.objects.filter(schedule_name="removed").exists()
+
+
+# -- what goes wrong
+
+
+@contextmanager
+def the_database_fails_at_the_first_tick() -> Iterator[list[str]]:
+    """End the session under the statement that moves a schedule on; on SQLite, which has none, have it refuse the write."""
+    failed: list[str] = []
+
+    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if failed or not sql.startswith("UPDATE") or "next_fire_at" not in sql:
+            return execute(sql, params, many, context)
+        failed.append(sql)
+        if DATABASE != "sqlite":
+            end_session()
+            return execute(sql, params, many, context)
+        context["cursor"].execute("PRAGMA query_only = 1")
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            context["cursor"].execute("PRAGMA query_only = 0")
+
+    with connection.execute_wrapper(fail):
+        yield failed
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("committing", "unparked")
+def test_a_tick_that_met_a_failing_database_is_still_due() -> None:
+    scheduled(DAILY, catch_up="all")(declare_workflow())
+    scheduling.declare()
+    travel(days=1)
+    with the_database_fails_at_the_first_tick() as failed, pytest.raises((DatabaseError, InterfaceError)):
+        scheduling.fire_due()
+    connection.close_if_unusable_or_obsolete()
+    assert len(failed) == 1
+    assert not Schedule.objects.get().paused
+    assert scheduling.fire_due() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("unparked")
+def test_a_row_that_cannot_be_fired_is_paused_until_code_declares_another_cron(caplog: pytest.LogCaptureFixture) -> None:
+    scheduled(DAILY, catch_up="last")(declare_workflow())
+    scheduling.declare()
+    Schedule.objects.update(cron="nonsense", next_fire_at=DatabaseNow(-1))
+    assert scheduling.fire_due() == 0
+    assert Schedule.objects.get().paused
+    assert "Schedule tests.ticking is paused" in caplog.text
+    scheduling.declare()
+    assert not Schedule.objects.get().paused
+    assert a_day_later() == 1
 
 
 # -- several for one workflow

@@ -142,9 +142,16 @@ LINES = [
     ),
     (
         "loop_failed",
-        {"loop": "schedule nightly", "error": OperationalError("gone"), "retry_in": None},
+        {"loop": "run r1", "error": OperationalError("gone"), "retry_in": None},
         "ERROR",
-        "The worker's loop schedule nightly failed: OperationalError: gone",
+        "The worker's loop run r1 failed: OperationalError: gone",
+    ),
+    (
+        "schedule_paused",
+        {"schedule": "nightly", "error": ValueError("no such zone")},
+        "ERROR",
+        "Schedule nightly is paused, since its row cannot be fired: ValueError: no such zone. Mend the row, and set its paused"
+        " to false",
     ),
 ]
 
