@@ -11,6 +11,7 @@ from typing import Any, Final
 from durable_workflows.exceptions import InvalidUse
 
 ID_MAX_LENGTH = 255
+TOO_LONG = 10**10  # seconds, some three hundred years: what is no wait, but a mistake or somebody's "for ever"
 
 
 class _Inherit:
@@ -125,9 +126,16 @@ class SetWorkflowTimeout(_Block):
 
 def valid_timeout(seconds: float | None) -> float | None:
     """``seconds`` itself, when it can be a timeout; None means none. Raises ``InvalidUse``."""
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < 1e10):
-        raise InvalidUse(f"A timeout is a positive number of seconds or None, not {seconds!r}.")
+    if seconds is not None and (
+        isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < TOO_LONG
+    ):
+        raise InvalidUse(f"A timeout is a positive number of seconds, under {TOO_LONG:,}, or None, not {shown(seconds)}.")
     return seconds
+
+
+def shown(value: object) -> str:
+    """What was given instead, for a message; Python refuses to write out an int of more than 4300 digits."""
+    return "a longer one" if isinstance(value, int) and value >= TOO_LONG else f"{value!r}"
 
 
 class SetWorkflowAttributes(_Block):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -26,7 +25,7 @@ from durable_workflows.models import correspondence, reading, starts, steering
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waking import WaitFor
-from durable_workflows.options import StartOptions
+from durable_workflows.options import StartOptions, shown
 from durable_workflows.serializers import dump_error, dumps
 from durable_workflows.states import RunState
 
@@ -84,7 +83,7 @@ def call_child(execution: Execution, workflow: Workflow, call: Call) -> Any:
 
     child = str(operation.commit(insert))
     execution.started_here.add(child)
-    if inserted:
+    if inserted or execution.persistently(lambda: reading.holds(database(), child, lease.token or "")):
         execution.run_inline(workflow, claim_of(lease))
     return result(execution, child, None)
 
@@ -187,8 +186,8 @@ def _at(operation: Operation) -> Any:
 
 def sleep(execution: Execution, seconds: float) -> None:
     """Pause until ``seconds`` after the first attempt came here."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or seconds < 0:
-        raise InvalidUse(f"sleep() takes a number of seconds that is not negative, not {seconds!r}.")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < start_options.TOO_LONG:
+        raise InvalidUse(f"sleep() takes a number of seconds that is not negative, and {_UNDER}, not {shown(seconds)}.")
     _sleep(execution, "durable.sleep", seconds=float(seconds))
 
 
@@ -196,6 +195,8 @@ def sleep_until(execution: Execution, moment: datetime) -> None:
     """Pause until a moment."""
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise InvalidUse(f"sleep_until() takes an aware datetime, not {moment!r}. Give it a time zone.")
+    if moment.year >= MAXYEAR:  # not every database, nor every time zone, can tell it
+        raise InvalidUse(f"sleep_until() takes a moment before the year {MAXYEAR}, not {moment!r}. recv() waits for ever.")
     _sleep(execution, "durable.sleep_until", until=moment)
 
 
@@ -309,8 +310,14 @@ def _payload(operation: Operation, value: Any, what: str) -> str:
 
 def check_timeout(timeout: float | None) -> None:
     """Raise ``InvalidUse`` for what cannot be a timeout in seconds."""
-    if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout >= 0 or math.isinf(timeout)):
-        raise InvalidUse(f"A timeout is a number of seconds that is not negative, or None, not {timeout!r}.")
+    if timeout is not None and (not isinstance(timeout, (int, float)) or not 0 <= timeout < start_options.TOO_LONG):
+        raise InvalidUse(
+            f"A timeout is a number of seconds that is not negative, and {_UNDER}, or None, which waits for ever; not"
+            f" {shown(timeout)}."
+        )
+
+
+_UNDER = f"under {start_options.TOO_LONG:,}"
 
 
 def check_key(key: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +29,7 @@ from durable_workflows.states import TERMINAL, RunState
 
 BATCH = 1000
 HEAD = 2000
+UNREADABLE = datetime(9999, 1, 1, tzinfo=UTC)  # PostgreSQL stores later years, and infinity, which Python cannot read
 CLAIM_ORDER = ("turn", "priority", "created_at")
 
 
@@ -72,9 +73,9 @@ def _probes(alias: str, queues: tuple[str, ...], schedules: tuple[str, ...]) -> 
     connection = connections[alias]
     runs = WorkflowRun.objects.using(alias)
     firsts = [
-        _first(runs.filter(TIMED), "due_at"),
-        _first(runs.filter(LIMITED), "deadline"),
-        _first(ticking.served(connection, schedules), "next_fire_at"),
+        _first(runs.filter(TIMED, due_at__lt=UNREADABLE), "due_at"),
+        _first(runs.filter(LIMITED, deadline__lt=UNREADABLE), "deadline"),
+        _first(ticking.served(connection, schedules).filter(next_fire_at__lt=UNREADABLE), "next_fire_at"),
         _first(_suspects(connection, queues), "name"),
         *(_first(runs.filter(CLAIMABLE, queue=queue), *CLAIM_ORDER) for queue in queues),
     ]

@@ -8,9 +8,10 @@ index can announce come round more seldom.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from durable_workflows import clock, signals
 from durable_workflows.conf import config
@@ -58,25 +59,23 @@ class Housekeeping:
 
     def _tick(self) -> float:
         pulse = sweeps.pulse(dialects.connection(), self.queues())
-        self._do_what_is_due(pulse)
         self.claiming.suspects = pulse.suspects
         if pulse.queues or pulse.suspects:
             self.claiming.loop.wake()
-        for duty in self._rounds:
-            duty.tick()
+        _do_all([*self._due(pulse), *(duty.tick for duty in self._rounds)])
         return self._pause(pulse.seconds_until_next())
 
     def _pause(self, next_due: float | None) -> float:
         poll = config().poll_seconds * (0.9 + random.random() / 5)
         return poll if next_due is None else min(poll, max(next_due, SOONEST))
 
-    def _do_what_is_due(self, pulse: Pulse) -> None:
+    def _due(self, pulse: Pulse) -> Iterator[Callable[[], None]]:
         if pulse.due(pulse.next_due):
-            self._batches("woke due runs", lambda: in_write_transaction(sweeps.wake_due), wake_claimer=True)
+            yield partial(self._batches, "woke due runs", lambda: in_write_transaction(sweeps.wake_due), wake_claimer=True)
         if pulse.due(pulse.next_deadline):
-            self._batches("cancelled overdue runs", lambda: in_write_transaction(sweeps.cancel_overdue))
+            yield partial(self._batches, "cancelled overdue runs", lambda: in_write_transaction(sweeps.cancel_overdue))
         if pulse.due(pulse.next_tick):
-            self._batches("started scheduled runs", scheduling.fire_due, wake_claimer=True)
+            yield partial(self._batches, "started scheduled runs", scheduling.fire_due, wake_claimer=True)
 
     def _batches(self, what: str, batch: Callable[[], int], *, wake_claimer: bool = False) -> None:
         """Repeat a bounded batch until it finds nothing."""
@@ -124,3 +123,15 @@ class Housekeeping:
 
     def _clear_away(self) -> None:
         in_autocommit(presence.clear_away, KEEP_WORKER_ROWS)
+
+
+def _do_all(duties: Iterable[Callable[[], None]]) -> None:
+    """One that fails must not keep the others from being done; the first of the errors is raised afterwards."""
+    errors = []
+    for duty in duties:
+        try:
+            duty()
+        except Exception as error:  # noqa: BLE001  # raised below
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 import durable_workflows as durable
 from durable_workflows import InvalidUse, NotSerializable, SetWorkflowID, WorkflowNotFound
-from durable_workflows.models import StepRun, WorkflowRun
+from durable_workflows.models import StepRun, WorkflowRun, sweeps
 from durable_workflows.testing import drain, durable_worker
 from tests.behaviour import programs
+from tests.engine.isolation import DATABASE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -139,6 +141,38 @@ class TestTime:
         drain()
         with pytest.raises(InvalidUse, match="seconds"):
             handle.get_result(timeout=1)
+
+    @pytest.mark.parametrize("seconds", [3e11, 1e13, 10**400, 1e10, 10**10])
+    @pytest.mark.parametrize("program", [programs.naps, programs.listens])
+    def test_a_wait_that_no_database_can_tell_the_end_of_fails_the_run(self, program: Any, seconds: Any) -> None:
+        handle = program.start(seconds)
+        drain()
+        with pytest.raises(InvalidUse, match=r"under 10,000,000,000"):
+            handle.get_result(timeout=1)
+
+    @pytest.mark.parametrize("program", [programs.naps, programs.listens])
+    def test_a_wait_of_three_hundred_years_is_a_wait(self, program: Any) -> None:
+        handle = program.start(9e9)
+        drain()
+        assert handle.run.status == "WAITING"
+        assert sweeps.pulse(connection, ["default"]).next_due == handle.run.due_at
+
+    def test_a_moment_in_the_last_of_all_years_fails_the_run(self) -> None:
+        handle = programs.naps_until.start(datetime.max.replace(tzinfo=UTC))
+        drain()
+        with pytest.raises(InvalidUse, match="before the year 9999"):
+            handle.get_result(timeout=1)
+
+    @pytest.mark.skipif(DATABASE != "postgresql", reason="it alone stores what Python cannot read")
+    def test_a_row_with_a_moment_that_cannot_be_read_hides_no_other(self) -> None:
+        handles = [programs.naps.start(60), programs.naps.start(60)]
+        drain()
+        with connection.cursor() as cursor:
+            for handle, due in zip(handles, ("infinity", "11533-01-01"), strict=True):
+                cursor.execute(f"UPDATE {WorkflowRun._meta.db_table} SET due_at = %s WHERE id = %s", [due, handle.workflow_id])
+        assert sweeps.pulse(connection, ["default"]).next_due is None
+        with durable_worker(threads=2):
+            assert programs.naps.start(1.2).get_result(timeout=20) is None
 
     def test_a_naive_datetime_fails_the_run(self) -> None:
         handle = programs.naps_until.start(datetime(2030, 1, 1))
