@@ -83,9 +83,14 @@ def call_child(execution: Execution, workflow: Workflow, call: Call) -> Any:
 
     child = str(operation.commit(insert))
     execution.started_here.add(child)
-    if inserted or execution.persistently(lambda: reading.holds(database(), child, lease.token or "")):
+    if inserted or _is_there(execution, lease):
         execution.run_inline(workflow, claim_of(lease))
     return result(execution, child, None)
+
+
+def _is_there(execution: Execution, lease: starts.NewRun) -> bool:
+    """Whether what has taken the id is this very call, inserted by a transaction whose COMMIT reply was lost."""
+    return execution.persistently(lambda: reading.holds(database(), lease.id, lease.token or ""))
 
 
 def claim_of(run: starts.NewRun) -> Claim:

@@ -20,7 +20,7 @@ from durable_workflows.engine import awaiting
 from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
-from durable_workflows.engine.services import PlainServices, persistently
+from durable_workflows.engine.services import PlainServices, persistently, remembered
 from durable_workflows.engine.starting import begun, new_run
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowFailed, WorkflowNotFound
 from durable_workflows.ids import new_token
@@ -61,13 +61,18 @@ class Outside(Caller):
         leased = replace(asked, worker_id=worker_id or new_token(), token=new_token(), session=session)
         leased = begun(leased, lambda: self._persistently(lambda: reading.database_now(dialects.connection())))
         came = None
-        if self._persistently(lambda: in_autocommit(_insert_leased, leased)):
-            came = run(workflow, awaiting.claim_of(leased), services, True)
+        if self._persistently(lambda: in_autocommit(_insert_leased, leased)) or self._is_there(leased):
+            with remembered(services, leased.id):
+                came = run(workflow, awaiting.claim_of(leased), services, True)
         if came is None:
             return self.result(leased.id, None)
         if came.error is not None:
             raise came.error
         return came.value
+
+    def _is_there(self, leased: starts.NewRun) -> bool:
+        """Whether what has taken the id is this very call, inserted by a statement whose reply was lost."""
+        return self._persistently(lambda: reading.holds(dialects.connection(), leased.id, leased.token or ""))
 
     def call_step(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return step.func(*args, **kwargs)

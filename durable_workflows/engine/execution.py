@@ -19,7 +19,7 @@ from durable_workflows.definitions import Step, Workflow
 from durable_workflows.engine import awaiting, steps
 from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer
 from durable_workflows.engine.operations import Operation
-from durable_workflows.engine.services import HandedBack, Services, persistently
+from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
 from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, Suspended, WorkflowCancelled
 from durable_workflows.models import checkpoints, dialects, reading
 from durable_workflows.models.claims import Claim
@@ -175,11 +175,8 @@ class Execution(Caller):
 
     def run_inline(self, workflow: Workflow, claim: Claim) -> None:
         """Run a child in this thread, as far as it goes without a long wait."""
-        self.services.inline.add(claim.id)
-        try:
+        with remembered(self.services, claim.id):
             self._inline(workflow, claim, self.services, self.direct)
-        finally:
-            self.services.inline.discard(claim.id)
 
     # -- the verbs of the door
 

@@ -6,7 +6,8 @@ A worker and, for direct calls, ``worker.local`` inject their own; ``PlainServic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from django.db import DatabaseError, InterfaceError
@@ -32,8 +33,8 @@ class Services(Protocol):
     """
     Writing, waiting and the lease, as the runner of an attempt provides them.
 
-    ``inline`` names the children that are being executed inside their parents' threads: their rows say that this worker
-    holds them, and its heartbeat would hand back what nobody here remembers.
+    ``inline`` names the runs that are being executed in their callers' threads, direct calls and called children: their
+    rows say that this process holds them, and its heartbeat would hand back what nobody here remembers.
     """
 
     inline: set[str]
@@ -86,6 +87,16 @@ class PlainServices:
 
     def ring(self, run_id: str) -> None:
         pass
+
+
+@contextmanager
+def remembered(services: Services, run_id: str) -> Iterator[None]:
+    """Have it known, during the block, that a run is being executed in its caller's thread."""
+    services.inline.add(run_id)
+    try:
+        yield
+    finally:
+        services.inline.discard(run_id)
 
 
 def persistently(work: Callable[[], T], services: Services, lost: Callable[[], ControlFlow] | None = None) -> T:

@@ -124,6 +124,11 @@ def owner(connection: BaseDatabaseWrapper, run_id: str) -> tuple[str, str | None
     return WorkflowRun.objects.using(connection.alias).filter(pk=run_id).values_list("status", "lease_token").first()
 
 
+def holds(connection: BaseDatabaseWrapper, run_id: str, token: str) -> bool:
+    """Whether a lease that was written in a statement whose reply was lost is there."""
+    return owner(connection, run_id) == (RunState.RUNNING, token)
+
+
 def attributes(connection: BaseDatabaseWrapper, run_id: str) -> dict[str, Any]:
     """The attributes that a run was started with."""
     stored = WorkflowRun.objects.using(connection.alias).filter(pk=run_id).values_list("attributes", flat=True).first()

@@ -55,10 +55,11 @@ class SharedServices:
 
 
 class DirectServices(SharedServices):
-    """For a direct call: the lease of this process's row."""
+    """For a direct call: the lease of this process's row, and the memory that all direct calls share."""
 
     def __init__(self, local: LocalProcess, heart: Heart | None) -> None:
         super().__init__(local)
+        self.inline = local.calls
         self._heart = heart
 
     def holds_lease(self) -> bool:
@@ -76,6 +77,7 @@ class LocalProcess:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._heart: Heart | None = None
+        self.calls: set[str] = set()  # the runs that direct calls are executing, called children among them
         self.hub = Hub()
         self.hinter = Hinter()
         self.checkpoints = GroupWriter[Checkpoint](checkpoints.record, checkpoints.record_group)
@@ -100,9 +102,13 @@ class LocalProcess:
 
     def _beating(self) -> Heart:
         with self._lock:
-            if self._heart is None or self._heart.lost or not self._heart.holds_lease():
-                self._heart = Heart(_direct_presence())
-                self._heart.start()
+            if self._heart is not None and not self._heart.holds_lease():
+                self._heart.retire()
+                self._heart = None
+            if self._heart is None:
+                heart = Heart(_direct_presence(), memory=self.calls.copy)
+                heart.start()
+                self._heart = heart
             return self._heart
 
     def park(self, keys: Sequence[str], seconds: float) -> None:
