@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from durable_workflows.models.deletion import Counts, delete_finished
 from durable_workflows.models.fields import ExactCharField
 from durable_workflows.models.indexes import Literal, PartialIndex
 from durable_workflows.states import TERMINAL, UNFINISHED, RunState
@@ -97,6 +98,13 @@ class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
     def for_queue(self, name: str) -> WorkflowRunQuerySet:
         """Runs of one queue."""
         return self.filter(queue=name)
+
+    def delete(self) -> Counts:
+        """Delete finished runs with their histories. Raises ``InvalidUse`` if one has not come to an end."""
+        return delete_finished(self)
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # as on the method of Django that it takes the place of
+    delete.queryset_only = True  # type: ignore[attr-defined]  # likewise: a manager has no delete()
 
 
 class WorkflowRun(models.Model):
@@ -220,3 +228,7 @@ class WorkflowRun(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Refused: a run's row is written by the statements of ``models``, each a compare-and-set."""
         raise TypeError("A WorkflowRun is not saved as an object: use start_workflow(), cancel_workflow() and their like.")
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> Counts:
+        """Delete a finished run with its history. Raises ``InvalidUse`` if it has not come to an end."""
+        return delete_finished(WorkflowRun.objects.using(using or self._state.db).filter(pk=self.pk))

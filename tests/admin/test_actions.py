@@ -119,6 +119,7 @@ def test_a_run_that_was_deleted_meanwhile_spoils_the_whole(admin_client: Client,
     cancel = primitives.cancel_workflows
 
     def delete_first(ids: Sequence[str], cancel_children: bool = False) -> None:
+        cancel([gone.pk])
         WorkflowRun.objects.filter(pk=gone.pk).delete()
         cancel(ids, cancel_children)
 

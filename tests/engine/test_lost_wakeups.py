@@ -18,6 +18,7 @@ from durable_workflows import (
     AwaitedWorkflowMaxRecoveryAttemptsExceeded,
     WorkflowHandle,
     cancel_workflow,
+    cancel_workflows,
     clock,
     get_event,
     get_result,
@@ -135,7 +136,9 @@ def finish_some(answer: Any) -> None:
     """Execute what was woken; a few of many schedules will do, since they all end in the same rows."""
     waiters = WorkflowRun.objects.filter(name__in=[each.durable.name for each in WAITERS])
     woken = waiters.filter(status=RunState.ENQUEUED)
-    WorkflowRun.objects.filter(pk__in=list(woken.values_list("pk", flat=True)[5:])).delete()
+    others = list(woken.values_list("pk", flat=True)[5:])
+    cancel_workflows(others)
+    WorkflowRun.objects.filter(pk__in=others).delete()
     drain()
     found = list(waiters.filter(status=RunState.SUCCESS))
     assert len(found) == waiters.count()
