@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakSet
 
-from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField
 from django.db.models.expressions import Func
@@ -129,11 +130,23 @@ def run(connection: BaseDatabaseWrapper, sql: str, params: Params = ()) -> Any:
     return _prepared(connection, sql, params)
 
 
-def _prepared(connection: BaseDatabaseWrapper, sql: str, params: Params) -> Any:
+def _prepared(connection: Any, sql: str, params: Params) -> Any:
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors:
-        cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(sql, params, prepare=True)
+    raw = connection.connection
+    cursor = psycopg.Cursor(raw)
+    # Django sets no threshold, by which psycopg prepares nothing, asked for or not; for its own cursors it stays so.
+    configured, raw.prepare_threshold = raw.prepare_threshold, 0
+    try:
+        with connection.wrap_database_errors:
+            cursor.execute(sql, params, prepare=raw not in _outdated)
+    except NotSupportedError:
+        _outdated.add(raw)  # a migration changed what a prepared statement returns: this session prepares no more
+        raise
+    finally:
+        raw.prepare_threshold = configured
     return cursor
+
+
+_outdated: WeakSet[Any] = WeakSet()

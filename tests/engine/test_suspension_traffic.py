@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -51,9 +52,18 @@ def test_a_first_wait(waiter: Any, expected: list[str]) -> None:
         connection.ensure_connection()
         with round_trips() as sent:
             execute(claim)
-    assert [next(word for word in WORDS if word in said) for said in sent] == expected, sent
+    assert [_verb(said) for said in sent] == expected, sent
     assert WorkflowRun.objects.get(pk=claim.id).status == RunState.WAITING
     assert Wait.objects.filter(run_id=claim.id).count() == 1
 
 
-WORDS = ("BEGIN", "COMMIT", "INSERT", "UPDATE", "SELECT", "Bind")
+WORDS = ("BEGIN", "COMMIT", "INSERT", "UPDATE", "SELECT")
+
+
+def _verb(said: str) -> str:
+    """What a statement does, a prepared one by the text that the server has under its name."""
+    if name := re.search(r"_pg3_\d+", said):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement FROM pg_prepared_statements WHERE name = %s", [name[0]])
+            said = cursor.fetchone()[0]
+    return next(word for word in WORDS if word in said)
