@@ -95,12 +95,24 @@ def suspend(
         _forget_some(connection, claim, waits[0], given_up)
     now, now_params = dialects.moment(connection)
     due, due_params = _due_of_begun(connection, claim, waits[0]) if begun else _due(connection, waits[0])
+    cleared, cleared_params = _cleared(claim, waits[0])
     sql = (
         f"UPDATE {RUNS} SET status = 'WAITING', worker_id = NULL, lease_token = NULL, fan_in = %s, updated_at = {now},"
-        f" due_at = {due} WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
+        f" due_at = {due}{cleared} WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
     )
-    if not dialects.run(connection, sql, [fan_in, *now_params, *due_params, claim.id, claim.token]).rowcount:
+    params = [fan_in, *now_params, *due_params, *cleared_params, claim.id, claim.token]
+    if not dialects.run(connection, sql, params).rowcount:
         raise LeaseLost(claim.id)
+
+
+def _cleared(claim: Claim, wait: WaitFor) -> tuple[str, dialects.Params]:
+    """A run that has recorded something since its worker was lost, and lives, is no longer suspected of having killed it."""
+    if claim.recovery_attempts < 2:
+        return "", ()
+    recorded = wait.position - 1
+    further = "progress_mark < %s"
+    sql = f", suspect = (suspect AND NOT {further}), stalled = CASE WHEN {further} THEN 0 ELSE stalled END"
+    return sql, (recorded, recorded)
 
 
 def _insert(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> None:

@@ -48,7 +48,6 @@ class Claiming:
         self.queues = queues
         self.holds_lease = holds_lease
         self.suspects = False
-        self.unknown_ahead = False  # a queue had something to claim, but not for us
         self._turn = 0
         self.loop = Loop("claimer", self._tick)
 
@@ -73,13 +72,12 @@ class Claiming:
         taken = 0
         for place, queue in enumerate([*busy[first:], *busy[:first]]):
             share = -(-(free - taken) // (len(busy) - place))  # what is left, divided among the queues that are left
-            taken += self._claim_from(queue, share)
-        self.unknown_ahead = not taken
+            taken += len(self._claim_from(queue, share))
         return taken
 
-    def _claim_from(self, queue: str, limit: int, suspects: bool = False) -> int:
+    def _claim_from(self, queue: str, limit: int, suspects: bool = False) -> list[Claim]:
         if limit < 1:
-            return 0
+            return []
         claimer, token = self.claimer(), new_token()
         try:
             claimed = repeated(
@@ -88,7 +86,7 @@ class Claiming:
         except Exception as error:  # noqa: BLE001  # raised again unless the reply was lost
             claimed = self._find_out(error, claimer, token)
         self.pool.submit(claimed)
-        return len(claimed)
+        return claimed
 
     def _find_out(self, error: Exception, claimer: Claimer, token: str) -> list[Claim]:
         """The claim's reply was lost: its token, made here, tells whether it was committed."""
@@ -105,12 +103,19 @@ class Claiming:
             queues = self._with_suspects()  # a worker with less to do may have taken it
         if self.loop.stopped.is_set() or (queues and not self.pool.free):
             return False
-        taken = any(self._claim_from(queue, 1, suspects=True) for queue in queues)
+        taken = next((claims[0] for queue in queues if (claims := self._claim_from(queue, 1, suspects=True))), None)
         self.suspects = False
+        if taken:
+            self._leave_alone(taken)
+        return taken is not None
+
+    def _leave_alone(self, suspect: Claim) -> None:
         until = clock.monotonic() + ALONE_SECONDS
-        while taken and self._waits_for_empty_pool(until):
-            pass
-        return taken
+        while (left := until - clock.monotonic()) > 0 and not self.loop.stopped.is_set():
+            free = self.pool.free
+            if self.pool.running().get(suspect.id) is not suspect:
+                return
+            self.pool.wait_for(free + 1, min(left, FULL_SECONDS))  # what goes on beside it may take longer than it does
 
     def _with_suspects(self) -> list[str]:
         claimer = self.claimer()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from durable_workflows import Queue, start_workflow
+from durable_workflows import Queue, sleep, start_workflow, step, workflow
 from durable_workflows.models import Worker, WorkflowRun, claims, sweeps
 from durable_workflows.models.claims import Claimer
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.runs import Stranded
+from durable_workflows.testing import drain
 
 pytestmark = pytest.mark.django_db
 KNOWN = [("known", "")]
@@ -54,3 +55,24 @@ def test_a_suspect_that_nobody_knows_is_set_aside_like_others(me: Claimer) -> No
     assert sweeps.readmit_known(connection, [("retired", "")]) == 1
     assert WorkflowRun.objects.get(pk=lost).suspect
     assert WorkflowRun.objects.get(pk=kept).stranded == Stranded.NO
+
+
+@step
+def records() -> None:
+    pass
+
+
+@workflow
+def records_then_dozes() -> None:
+    records()
+    sleep(1000)
+
+
+@pytest.mark.parametrize(("recorded_before", "kept"), [(0, False), (1, True)], ids=["further-than-before", "no-further"])
+def test_one_that_lives_and_comes_further_is_no_suspect_any_more(recorded_before: int, kept: bool) -> None:
+    run = records_then_dozes.start().run
+    lost = {"suspect": True, "stalled": 2, "recovery_attempts": 3, "progress_mark": recorded_before}
+    WorkflowRun.objects.filter(pk=run.pk).update(**lost)
+    drain()
+    run.refresh_from_db()
+    assert (run.status, run.suspect, run.stalled) == ("WAITING", kept, 2 if kept else 0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from durable_workflows import WorkflowHandle, start_workflow, step, workflow
 from durable_workflows.models import WorkflowRun
@@ -48,8 +49,9 @@ def nothing_began() -> Iterator[None]:
 
 
 def suspect(target: Any, name: str) -> WorkflowHandle[str]:
-    handle: WorkflowHandle[str] = start_workflow(target, name)
-    WorkflowRun.objects.filter(pk=handle.workflow_id).update(suspect=True)
+    with transaction.atomic():  # or a worker takes it as any other
+        handle: WorkflowHandle[str] = start_workflow(target, name)
+        WorkflowRun.objects.filter(pk=handle.workflow_id).update(suspect=True)
     return handle
 
 
@@ -76,6 +78,18 @@ def test_a_suspect_does_not_keep_others_waiting_for_ever(monkeypatch: pytest.Mon
     suspect(holds, "suspect")
     with durable_worker(threads=2) as worker:
         began("suspect")
+        assert passes.start("other").get_result(timeout=SECONDS) == "other"
+        LET_GO.set()
+        worker.stop()
+
+
+def test_others_wait_for_a_suspect_and_not_for_what_runs_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claimer, "SUSPECT_PATIENCE", 0.3)
+    monkeypatch.setattr(claimer, "ALONE_SECONDS", 2.0 * SECONDS)
+    holds.start("long")
+    with durable_worker(threads=3) as worker:
+        began("long")
+        assert suspect(passes, "suspect").get_result(timeout=SECONDS) == "suspect"
         assert passes.start("other").get_result(timeout=SECONDS) == "other"
         LET_GO.set()
         worker.stop()
