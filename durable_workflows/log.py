@@ -68,6 +68,11 @@ def step_failed(*, run_id: str, step: str, attempt: int, error: object, retry_in
     _write(logging.WARNING, text, step, run_id, attempt, then, _because(error), run=run_id)
 
 
+def should_retry_failed(*, run_id: str, step: str, error: object, **kwargs: Any) -> None:
+    text = "should_retry of step %s of run %s failed, so the step is not tried again%s"
+    _write(logging.ERROR, text, step, run_id, _because(error), run=run_id, trace=_traceback(error))
+
+
 def error_lost(*, run_id: str, step: str, error: object, lost: Sequence[str] | None, **kwargs: Any) -> None:
     kind = type(error).__qualname__
     if lost is None:
@@ -153,8 +158,9 @@ ENDS: dict[str, tuple[int, str]] = {
 RECEIVERS = {
     receiver.__name__: receiver
     for receiver in (
-        attended, run_started, run_suspended, run_finished, run_stranded, step_failed, error_lost, step_held_transaction,
-        hook_failed, body_wrote, worker_started, worker_stopped, process_ended, worker_lost, housekeeping, schedule_paused,
+        attended, run_started, run_suspended, run_finished, run_stranded, step_failed, should_retry_failed, error_lost,
+        step_held_transaction, hook_failed, body_wrote, worker_started, worker_stopped, process_ended, worker_lost,
+        housekeeping, schedule_paused,
         loop_failed,
     )
 }  # fmt: skip

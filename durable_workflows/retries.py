@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from durable_workflows.conf import MOST_SECONDS
 from durable_workflows.exceptions import InvalidUse
 
 
@@ -31,12 +33,17 @@ class RetryPolicy:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise InvalidUse(f"max_attempts counts the first attempt too, so it must be at least 1, not {self.max_attempts}.")
-        if self.interval_seconds < 0 or self.max_interval_seconds < 0:
-            raise InvalidUse("interval_seconds and max_interval_seconds must not be negative.")
-        if self.backoff_rate < 1:
-            raise InvalidUse(f"backoff_rate must be at least 1, not {self.backoff_rate}: pauses must not shrink.")
+        if not _is_number(self.max_attempts, int) or self.max_attempts < 1:
+            raise InvalidUse(
+                "max_attempts counts the first attempt too, so it must be a whole number of at least 1, not"
+                f" {self.max_attempts!r}."
+            )
+        for name in ("interval_seconds", "max_interval_seconds"):
+            seconds = getattr(self, name)
+            if not _is_number(seconds) or not 0 <= seconds <= MOST_SECONDS:
+                raise InvalidUse(f"{name} must be a number of seconds from 0 to {MOST_SECONDS:,}, not {seconds!r}.")
+        if not _is_number(self.backoff_rate) or not 1 <= self.backoff_rate < math.inf:
+            raise InvalidUse(f"backoff_rate must be a number of at least 1, not {self.backoff_rate!r}: pauses must not shrink.")
 
     @property
     def allowed(self) -> bool:
@@ -49,5 +56,14 @@ class RetryPolicy:
 
     def pause_after(self, attempt: int) -> float:
         """Seconds to wait after the failed attempt of this number, counted from 1."""
-        pause = min(self.interval_seconds * self.backoff_rate ** (attempt - 1), self.max_interval_seconds)
-        return pause * (1 - self.jitter * random.random())
+        return min(self._grown(attempt), self.max_interval_seconds) * (1 - self.jitter * random.random())
+
+    def _grown(self, attempt: int) -> float:
+        try:
+            return self.interval_seconds * float(self.backoff_rate) ** (attempt - 1)
+        except OverflowError:  # after a thousand attempts at the rate 2
+            return math.inf if self.interval_seconds else 0.0
+
+
+def _is_number(value: object, kinds: type | tuple[type, ...] = (int, float)) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)

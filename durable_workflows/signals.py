@@ -21,6 +21,7 @@ run_suspended = Signal()  # run_id, name
 run_finished = Signal()  # run_id, name, status, error (the exception, or None), note (why, when it has no outcome)
 run_stranded = Signal()  # run_id, name, reason: waits visibly, for an operator or a deploy
 step_failed = Signal()  # run_id, step, attempt, error, retry_in (seconds or None)
+should_retry_failed = Signal()  # run_id, step, error: what should_retry raised, which counts as no
 error_lost = Signal()  # run_id, step, error, lost (names of what the record lacks; None: it cannot be rebuilt at all)
 step_held_transaction = Signal()  # run_id, step, seconds
 hook_failed = Signal()  # run_id, step, error: an on_commit hook raised after the step was committed

@@ -164,7 +164,7 @@ class _Attempt:
 def _failed(operation: Operation, step: Step, errors: list[BaseException]) -> float:
     """Record a failed attempt and return the pause before the next; raise if there is none."""
     error, attempt, policy = errors[-1], len(errors), step.retry
-    retry = policy.wants(error) and not isinstance(error, NotSerializable)
+    retry = _is_wanted(operation, step, error)
     if policy.allowed and retry and attempt < policy.max_attempts:
         pause = policy.pause_after(attempt)
         _record_attempt(operation, attempt, error, pause)
@@ -174,6 +174,15 @@ def _failed(operation: Operation, step: Step, errors: list[BaseException]) -> fl
     if not policy.allowed:
         operation.fail(error)
     return _give_up(operation, attempt, error, StepRetriesExceeded(step.name, attempt, errors) if retry else error)
+
+
+def _is_wanted(operation: Operation, step: Step, error: BaseException) -> bool:
+    """Whether the error is one to retry. A ``should_retry`` that fails says no: the step's own error is to be recorded."""
+    try:
+        return step.retry.wants(error) and not isinstance(error, NotSerializable)
+    except Exception as mistake:  # noqa: BLE001  # it is the user's code and may raise anything
+        signals.send(signals.should_retry_failed, run_id=operation.execution.claim.id, step=step.name, error=mistake)
+        return False
 
 
 def _give_up(operation: Operation, attempt: int, error: BaseException, final: BaseException) -> NoReturn:

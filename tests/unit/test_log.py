@@ -62,6 +62,12 @@ LINES = [
         "Step charge of run r1 failed in attempt 3 and is not tried again: busy",
     ),
     (
+        "should_retry_failed",
+        {"run_id": "r1", "step": "charge", "error": AttributeError("no code")},
+        "ERROR",
+        "should_retry of step charge of run r1 failed, so the step is not tried again: AttributeError: no code",
+    ),
+    (
         "error_lost",
         {"run_id": "r1", "step": "charge", "error": PaymentDeclined("x"), "lost": ["PaymentDeclined.response", "Cause._info"]},
         "WARNING",
