@@ -21,10 +21,10 @@ from durable_workflows.conf import config
 from durable_workflows.definitions import Workflow
 from durable_workflows.engine.runner import run_claimed
 from durable_workflows.ids import new_worker_id
-from durable_workflows.models import claims, dialects, presence, sessions
+from durable_workflows.models import dialects, presence, sessions, steering
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.presence import Presence
-from durable_workflows.models.transactions import in_autocommit
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.queues import Queue
 from durable_workflows.worker import hints, scheduling
 from durable_workflows.worker.claimer import Claiming
@@ -114,13 +114,17 @@ class Shift:
         return self._end()
 
     def _end(self) -> int:
-        left = list(self.pool.running().values())
-        handed_back = _as_a_last_word(lambda: in_autocommit(claims.hand_back, left)) or 0 if left else 0
+        handed_back = _as_a_last_word(self._hand_back) or 0
         self.pool.stop()
         _as_a_last_word(self.heart.stop)
         self.heart.loop.join(ENDING_SECONDS)
         signals.send(signals.worker_stopped, worker_id=self.presence.id, handed_back=handed_back)
         return handed_back
+
+    def _hand_back(self) -> int:
+        """Whatever is ours by its row: what threads execute, the children that they called, claims whose reply was lost."""
+        held = in_autocommit(presence.held, self.presence.id)
+        return sum(in_write_transaction(steering.hand_back_forgotten, *run) for run in held.items())
 
     @property
     def idle(self) -> bool:
