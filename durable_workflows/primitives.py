@@ -16,7 +16,7 @@ from durable_workflows.status import WorkflowStatus
 R = TypeVar("R")
 
 
-def start_workflow(target: Callable[..., R] | str, *args: Any, **kwargs: Any) -> WorkflowHandle[R]:
+def start_workflow(target: Callable[..., R] | str, /, *args: Any, **kwargs: Any) -> WorkflowHandle[R]:
     """
     Insert a run in the caller's transaction and return its handle; a worker executes it.
 

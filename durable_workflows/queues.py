@@ -52,7 +52,7 @@ class Queue:
             )
         Queue.declared[self.name] = self
 
-    def enqueue(self, target: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
+    def enqueue(self, target: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """
         Start a workflow (or a step, as a run of its own) on this queue, in the caller's transaction.
 

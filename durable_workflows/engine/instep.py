@@ -53,7 +53,7 @@ class InStep(Caller):
         self._started += 1
         claim = self.execution.claim
         # The same id in each attempt of the step, so that one that is repeated does not start a second child.
-        own_id = f"{child_id(claim, *self.operation.place)}-{self._started}"
+        own_id = child_id(claim, *self.operation.place, self._started)
         run = new_run(target, call, options, Parent(id=claim.id, child_id=own_id, deadline=claim.deadline, user=claim.user))
         in_write_transaction(lambda connection: starts.insert(connection, [run]))
         return run.id

@@ -86,9 +86,14 @@ def _inputs(name: str, call: Call) -> str:
     return dumps({"args": list(args), "kwargs": dict(kwargs)}, what=f"arguments of {name!r}")
 
 
-def child_id(claim: Claim, branch: str, position: int) -> str:
-    """The id of a child: the same in each replay, another one after a retry, which has another generation."""
-    parts = [claim.id, *([f"g{claim.generation}"] if claim.generation else []), *([branch] if branch else []), str(position)]
+def child_id(claim: Claim, branch: str, position: int, number: int | None = None) -> str:
+    """
+    The id of a child: the same in each replay, another one after a retry, which has another generation.
+
+    :param number: which one it is of those that a step starts.
+    """
+    generation = [f"g{claim.generation}"] if claim.generation else []
+    parts = [claim.id, *generation, *([branch] if branch else []), str(position), *([str(number)] if number else [])]
     full = "-".join(parts)
     if len(full) <= ID_MAX_LENGTH:
         return full

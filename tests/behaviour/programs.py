@@ -81,3 +81,18 @@ def writes_then_listens() -> Any:
     write("first")
     heard = durable.recv("topic")
     return write(heard)
+
+
+@durable.workflow
+def names(target: str, self: str) -> str:
+    return f"{target} {self}"
+
+
+@durable.step
+def start_two() -> list[str]:
+    return [greet.start(name).workflow_id for name in ("first", "second")]
+
+
+@durable.workflow
+def starts_two_in_a_step() -> list[str]:
+    return start_two()

@@ -58,6 +58,15 @@ class TestArguments:
         with pytest.raises(TypeError, match="positional argument"):
             handle.get_result(timeout=1)
 
+    def test_arguments_may_have_the_names_of_our_own_parameters(self) -> None:
+        handles = [
+            durable.start_workflow(programs.names, target="target", self="self"),
+            durable.Queue("default").enqueue(programs.names, target="target", self="self"),
+            programs.names.start(target="target", self="self"),
+        ]
+        drain()
+        assert [handle.get_result(timeout=1) for handle in handles] == ["target self"] * 3
+
 
 class TestRows:
     def test_an_unknown_name_waits_visibly_and_loses_nothing(self) -> None:
@@ -119,6 +128,15 @@ class TestIds:
             handle = programs.greet.start("long")
         drain()
         assert handle.get_result(timeout=1) == "hello long"
+
+    @pytest.mark.parametrize("length", range(249, 256))
+    def test_a_step_of_a_run_with_a_long_id_starts_its_children(self, length: int) -> None:
+        with SetWorkflowID("x" * length):
+            handle = programs.starts_two_in_a_step.start()
+        drain()
+        children = set(handle.get_result(timeout=1))
+        assert len(children) == 2
+        assert {durable.get_result(child, 1) for child in children} == {"hello first", "hello second"}
 
     def test_the_same_id_is_the_same_run_and_another_workflow_an_error(self) -> None:
         for name in ("first", "second"):
