@@ -70,11 +70,12 @@ def on_terminal(processes: Processes, terminal: tuple[int, int]) -> subprocess.P
     )
 
 
-def test_several_processes_drain_and_end(processes: Processes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [("manage.py",), ("-X", "utf8", "-m", "django")], ids=["manage.py", "python-m-django"])
+def test_several_processes_drain_and_end(processes: Processes, tmp_path: Path, by: tuple[str, ...]) -> None:
     path = tmp_path / "let-go"
     path.touch()
     handles = [holds.start(str(path)) for _ in range(12)]
-    fleet = processes.worker("--processes", "2", "--threads", "1", "--drain")
+    fleet = processes.start(*by, "durable_worker", "--processes", "2", "--threads", "1", "--drain")
     assert fleet.wait(SECONDS) == 0
     assert {handle.run.status for handle in handles} == {RunState.SUCCESS}
     assert Worker.objects.count() == 2

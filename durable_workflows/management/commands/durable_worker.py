@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -45,7 +44,7 @@ class Command(BaseCommand):
             self._serve(options)
 
     def _lead(self, processes: int, finite: bool) -> None:
-        several = Fleet(processes, [sys.executable, *sys.argv], finite=finite)
+        several = Fleet(processes, autoreload.get_child_arguments(), finite=finite)
         _stop_on_signals(several.request_stop)
         if given_up := several.run():
             raise CommandError(f"{given_up} of {processes} worker processes failed each time they were started; see above.")
@@ -67,9 +66,11 @@ def _names(given: str) -> tuple[str, ...]:
 
 
 def _stop_on_signals(stop: Any) -> None:
-    """Handlers only set flags: what they interrupt may hold any lock."""
+    """
+    Handlers only set flags: what they interrupt may hold any lock.
+
+    Under the autoreloader there are none: the main thread watches files and ends the process, and runs are recovered.
+    """
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop())
-    else:  # under the autoreloader the main thread watches files and ends the process; runs are recovered
-        autoreload.autoreload_started.connect(lambda **_: None)
