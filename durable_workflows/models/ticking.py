@@ -24,11 +24,13 @@ def declare(connection: BaseDatabaseWrapper, schedules: Sequence[Scheduled], now
             "catch_up": schedule.catch_up, "queue": schedule.queue, "in_code": True,
         }  # fmt: skip
         first = schedule.cron.next_after(now)
-        row, created = rows.get_or_create(
-            pk=schedule.name,
-            defaults={**declared, "next_fire_at": first, "created_at": DatabaseNow(), "updated_at": DatabaseNow()},
-        )
-        if not created and any(getattr(row, name) != value for name, value in declared.items()):
+        row = rows.filter(pk=schedule.name).first()
+        if row is None:
+            times = {"next_fire_at": first, "created_at": DatabaseNow(), "updated_at": DatabaseNow()}
+            rows.bulk_create([Schedule(pk=schedule.name, **declared, **times)], ignore_conflicts=True)
+            # Another worker may have come first; MySQL shows its row to a locking read alone, whatever the isolation.
+            row = rows.select_for_update().get(pk=schedule.name)
+        if any(getattr(row, name) != value for name, value in declared.items()):
             moved = (row.cron, row.timezone) != (declared["cron"], declared["timezone"])
             fresh = {"next_fire_at": first, "paused": False} if moved else {}
             rows.filter(pk=schedule.name).update(**declared, **fresh, updated_at=DatabaseNow())

@@ -16,7 +16,8 @@ from durable_workflows.models import Schedule, Worker, WorkflowRun, sweeps
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.testing import drain, travel
 from durable_workflows.worker import scheduling
-from tests.engine.isolation import DATABASE
+from tests.engine.elsewhere import in_thread
+from tests.engine.isolation import DATABASE, at_each_level
 from tests.engine.test_lost_sessions import end_session
 from tests.processes import Processes
 
@@ -93,6 +94,25 @@ def test_a_worker_process_passes_over_what_its_code_does_not_declare(processes: 
         time.sleep(0.05)
     assert Worker.objects.filter(direct=False).exists()
     assert not WorkflowRun.objects.filter(schedule_name="removed").exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(DATABASE == "sqlite", reason="it has one writer, who looks and inserts without another between")
+@at_each_level
+def test_two_workers_that_start_at_once_declare_a_schedule_once(level: str, declared: dict[str, Any]) -> None:
+    scheduled(DAILY)(declare_workflow())
+    before: list[str] = []
+
+    def let_another_come_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("INSERT") and not before:
+            before.append(sql)
+            in_thread(scheduling.declare)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(let_another_come_first):
+        scheduling.declare()
+    assert len(before) == 1
+    assert Schedule.objects.count() == 1
 
 
 # -- what goes wrong
