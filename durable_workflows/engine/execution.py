@@ -21,7 +21,7 @@ from durable_workflows.engine.history import Diverged, History, Place, Unreadabl
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
 from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, Suspended, WorkflowCancelled
-from durable_workflows.models import checkpoints, dialects, reading
+from durable_workflows.models import checkpoints, dialects, leftovers, reading
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.reading import Recorded, Waiting
 from durable_workflows.models.waking import WaitFor
@@ -110,10 +110,11 @@ class Execution(Caller):
         """Raise whatever stops this attempt, before anything happens."""
         if self.stopped is not None:
             raise self.stopped
-        if len(dialects.connection().atomic_blocks) > self._depth:
+        connection = dialects.connection()
+        if len(connection.atomic_blocks) > self._depth or leftovers.has_no_autocommit(connection):
             raise InvalidUse(
-                "A durable call was made inside the workflow body's own atomic() block, whose rollback would undo its"
-                " record. Move the block into a step."
+                "A durable call was made inside the workflow body's own transaction, atomic() or without autocommit, whose"
+                " rollback would undo its record. Move the transaction into a step."
             )
         if not self.services.holds_lease():
             self.stop(LeaseLost(self.claim.id))

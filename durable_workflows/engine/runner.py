@@ -35,6 +35,7 @@ from durable_workflows.exceptions import (
 )
 from durable_workflows.models import claims, dialects, steering
 from durable_workflows.models.claims import Claim
+from durable_workflows.models.leftovers import NothingLeftOpen
 from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.runs import Stranded
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
@@ -119,7 +120,7 @@ def _let_go(error: BaseException | None) -> None:
 def _value(execution: Execution, definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Any:
     if isinstance(definition, Step):
         return steps.perform(WholeRun(execution, definition), definition, tuple(args), kwargs)
-    with watching_writes(execution):
+    with NothingLeftOpen(dialects.connection(), f"The body of {definition.name!r}"), watching_writes(execution):
         return definition.func(*args, **kwargs)
 
 

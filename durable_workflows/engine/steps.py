@@ -26,6 +26,7 @@ from durable_workflows.exceptions import (
 from durable_workflows.models import reading
 from durable_workflows.models.checkpoints import AlreadyRecorded
 from durable_workflows.models.failures import Failure, record_failure
+from durable_workflows.models.leftovers import NothingLeftOpen
 from durable_workflows.models.step_transaction import StepTransaction
 from durable_workflows.models.steps import Kind, StepAttempt
 from durable_workflows.models.transactions import engine_writes, in_write_transaction, is_lock_error, is_lost_connection
@@ -110,7 +111,7 @@ class _Attempt:
     def _body(self) -> tuple[Any, Effect]:
         operation, step = self.operation, self.step
         began = clock.monotonic()
-        with calling(InStep(operation, step, self.number)):
+        with NothingLeftOpen(database(), f"Step {step.name!r}"), calling(InStep(operation, step, self.number)):
             value = step.func(*self.args, **self.kwargs)
         if step.timeout is not None and clock.monotonic() - began > step.timeout:
             raise StepTimeout(step.name, step.timeout)

@@ -95,6 +95,10 @@ def strand(connection: BaseDatabaseWrapper, run_id: str, token: str, reason: Str
 def hand_back_forgotten(connection: BaseDatabaseWrapper, run_id: str, token: str) -> bool:
     """Make a run claimable again whose own worker has forgotten it; its token is void from now on."""
     held = WorkflowRun.objects.using(connection.alias).filter(pk=run_id, status=RunState.RUNNING, lease_token=token)
+    # A heart that waited for a row would not beat meanwhile. Whoever holds it is writing to the run: it is asked again.
+    locked = held.select_for_update(skip_locked=True).values_list("pk", flat=True)
+    if connection.features.has_select_for_update_skip_locked and not locked:
+        return False
     given = held.update(status=RunState.ENQUEUED, worker_id=None, lease_token=None, updated_at=DatabaseNow())
     if given:
         signals.at_commit(signals.claimable, connection.alias)

@@ -10,7 +10,7 @@ from django.db import connections, reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import conf
-from durable_workflows.models import dialects
+from durable_workflows.models import dialects, leftovers
 from durable_workflows.models.claims import Claim
 
 ENDING_SECONDS = 5.0
@@ -94,9 +94,11 @@ class Pool:
             reset_queries()
         kept = dialects.alias()
         for connection in connections.all(initialized_only=True):
-            if connection.alias != kept:
+            if leftovers.is_open(connection):
+                leftovers.roll_back(connection)
+            elif connection.alias != kept:
                 connection.close_if_unusable_or_obsolete()
-            elif connection.in_atomic_block or (connection.errors_occurred and not _usable(connection)):
+            elif connection.errors_occurred and not _usable(connection):
                 connection.close()
             connection.errors_occurred = False
 

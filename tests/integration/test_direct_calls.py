@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import InterfaceError, connection
+from django.db import InterfaceError, connection, transaction
 from pytest_django import Settings
 
 from durable_workflows import SetWorkflowID, step, workflow
@@ -109,12 +109,28 @@ def test_a_run_of_this_process_that_no_thread_remembers_is_handed_back() -> None
     until(row.filter(status=RunState.ENQUEUED, worker_id=None).exists, "it was handed back")
 
 
-@step(atomic=False)
-def outlasts_beats() -> str:
-    """Goes on until the process has beaten a few times."""
+def test_a_heart_beats_on_beside_a_forgotten_run_that_somebody_has_locked(database: str) -> None:
+    if database == "sqlite":
+        pytest.skip("it locks no rows")
+    assert adds(1) == 2
+    forgotten = adds.start(5).workflow_id
+    row = WorkflowRun.objects.filter(pk=forgotten)
+    row.update(status=RunState.RUNNING, worker_id=Worker.objects.get(direct=True).pk, lease_token="forgotten")
+    with transaction.atomic():
+        assert row.select_for_update().get()
+        in_thread(beats_a_few_times)
+    until(row.filter(status=RunState.ENQUEUED, worker_id=None).exists, "it was handed back")
+
+
+def beats_a_few_times() -> None:
     for _ in range(4):
         rest = Worker.objects.filter(direct=True).exclude(heartbeat_at=Worker.objects.get(direct=True).heartbeat_at)
         until(rest.exists, "another beat")
+
+
+@step(atomic=False)
+def outlasts_beats() -> str:
+    beats_a_few_times()
     return "done"
 
 
