@@ -133,19 +133,12 @@ def has_suspect(connection: BaseDatabaseWrapper, claimer: Claimer, queue: str) -
 def _claimable(
     connection: BaseDatabaseWrapper, claimer: Claimer, queue: str, limit: int, suspects: bool
 ) -> tuple[str, list[Any]]:
-    names, name_params = one_of(connection, "name", claimer.names)
+    names, name_params = dialects.one_of(connection, "name", claimer.names)
     sql = (
         f"status = 'ENQUEUED' AND stranded = '' AND {'suspect' if suspects else 'NOT suspect'} AND queue = %s AND {names}"
         " AND (app_version = '' OR app_version = %s) ORDER BY turn, priority, created_at LIMIT %s"
     )
     return sql, [queue, *name_params, claimer.app_version, limit]
-
-
-def one_of(connection: BaseDatabaseWrapper, column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
-    """``column IN (values)``, on PostgreSQL as one array, so that the statement's text does not vary with their number."""
-    if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s)", [list(values)]
-    return f"{column} IN ({', '.join(['%s'] * len(values))})", list(values)
 
 
 def _changes(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) -> tuple[str, list[Any]]:

@@ -103,6 +103,22 @@ def placeholder(connection: BaseDatabaseWrapper, kind: str) -> str:
     return f"%s::{kind}" if connection.vendor == "postgresql" else "%s"
 
 
+def past_the_snapshot(connection: BaseDatabaseWrapper) -> str:
+    """
+    The clause that has a SELECT see what others committed since the transaction began.
+
+    Under MySQL's REPEATABLE READ an INSERT meets such a row, and a plain SELECT does not find it.
+    """
+    return " LOCK IN SHARE MODE" if connection.vendor == "mysql" and connection.in_atomic_block else ""
+
+
+def one_of(connection: BaseDatabaseWrapper, column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
+    """``column IN (values)``, on PostgreSQL as one array, so that the statement's text does not vary with their number."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", [list(values)]
+    return f"{column} IN ({', '.join(['%s'] * len(values))})", list(values)
+
+
 def recordset(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """
     Rows as the one parameter of ``json_to_recordset(%s::json)``, on PostgreSQL.

@@ -102,7 +102,7 @@ def _insert_some(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> set
         # One statement's conflict does not end the transaction on the other vendors.
         if len(runs) > 1:
             return set().union(*(_insert_some(connection, [run]) for run in runs))
-        if not WorkflowRun.objects.using(connection.alias).filter(pk=runs[0].id).exists():
+        if not _names(connection, [runs[0].id]):
             raise
         return set()
     return {run.id for run in runs}
@@ -143,7 +143,13 @@ def _values(connection: BaseDatabaseWrapper, run: NewRun) -> list[Any]:
 
 def refuse_other_workflows(connection: BaseDatabaseWrapper, names: Mapping[str, str]) -> None:
     """Raise ``WorkflowConflict`` if one of these ids is recorded under another name than given."""
-    recorded = WorkflowRun.objects.using(connection.alias).filter(pk__in=names).values_list("pk", "name")
-    for run_id, name in recorded:
+    for run_id, name in _names(connection, list(names)).items():
         if name != names[run_id]:
             raise WorkflowConflict(run_id, name, names[run_id])
+
+
+def _names(connection: BaseDatabaseWrapper, ids: Sequence[str]) -> dict[str, str]:
+    """The workflows of these runs by id, as they are committed by now, whatever the transaction has seen before."""
+    condition, params = dialects.one_of(connection, "id", ids)
+    sql = f"SELECT id, name FROM {RUNS} WHERE {condition}{dialects.past_the_snapshot(connection)}"
+    return dict(dialects.run(connection, sql, params).fetchall())
