@@ -118,6 +118,11 @@ def uses_time_zones() -> bool:
     return bool(settings.USE_TZ)
 
 
+def has_routers() -> bool:
+    """Whether somebody else than Django says on which database a model lives."""
+    return bool(settings.DATABASE_ROUTERS)
+
+
 def debug() -> bool:
     """Whether the project runs in DEBUG mode, where the worker reloads itself."""
     return bool(settings.DEBUG)

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
-from durable_workflows import context, options, registry, runtime
+from django.db import DEFAULT_DB_ALIAS
+
+from durable_workflows import conf, context, options, registry, runtime
 from durable_workflows.definitions import Scheduled, Step, Workflow
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.handles import WorkflowHandle
 from durable_workflows.queues import valid_name
 from durable_workflows.retries import RetryPolicy
 from durable_workflows.schedules import CronSchedule
+from durable_workflows.texts import valid_text
+
+VERSION_MAX_LENGTH = 128
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,12 +77,16 @@ def workflow(  # noqa: PLR0913  # the public door's parameters
     """
     refuse("@workflow", validate_args=(validate_args, False), max_attempts=(max_attempts, 1),
            interval_seconds=(interval_seconds, 1.0), backoff_rate=(backoff_rate, 2.0))  # fmt: skip
-    if max_recovery_attempts is not None and max_recovery_attempts < 0:
-        raise InvalidUse(f"max_recovery_attempts must not be negative, but is {max_recovery_attempts}.")
+    if max_recovery_attempts is not None and (type(max_recovery_attempts) is not int or max_recovery_attempts < 0):
+        raise InvalidUse(
+            f"max_recovery_attempts is a whole number that is not negative, or None, not {max_recovery_attempts!r}."
+        )
+    if version is not None:
+        valid_text(version, "A version", VERSION_MAX_LENGTH)
 
     def decorate(func: Callable[..., Any]) -> Any:
         return _declare(func, lambda plain: Workflow(
-            name=name or qualified(plain), func=plain, queue=valid_name(queue), timeout=options.valid_timeout(timeout),
+            name=_name(name, plain), func=plain, queue=valid_name(queue), timeout=options.valid_timeout(timeout),
             version=version, max_recovery_attempts=max_recovery_attempts,
         ))  # fmt: skip
 
@@ -120,7 +129,7 @@ def step(  # noqa: PLR0913  # the public door's parameters
 
     :param name: what rows call it; default: the module-qualified name.
     :param atomic: False for a body that manages its own transactions; its writes are then at least once.
-    :param using: reserved; the step's transaction is on the alias of the runs.
+    :param using: the alias of the runs, ``"default"`` without a router, on which the step's transaction is in any case.
     :param retries_allowed: True alone means 3 attempts; False means one, whatever ``max_attempts`` says.
     :param max_attempts: attempts in all, the first included.
     :param interval_seconds: pause after the first failure, growing by ``backoff_rate`` up to ``max_interval_seconds``.
@@ -130,7 +139,7 @@ def step(  # noqa: PLR0913  # the public door's parameters
     :raises InvalidUse: for an ``async def``, a number out of range, or another ``using``.
     :raises RegistrationConflict: if the name stands for another function.
     """
-    refuse("@step", using=(using, None))
+    refuse("@step", using=(None if using == DEFAULT_DB_ALIAS and not conf.has_routers() else using, None))
     retry = RetryPolicy(
         max_attempts=_attempts(retries_allowed, max_attempts), interval_seconds=interval_seconds,
         backoff_rate=backoff_rate, max_interval_seconds=max_interval_seconds, should_retry=should_retry,
@@ -138,7 +147,7 @@ def step(  # noqa: PLR0913  # the public door's parameters
 
     def decorate(func: Callable[..., Any]) -> Any:
         return _declare(func, lambda plain: Step(
-            name=name or qualified(plain), func=plain, atomic=atomic, retry=retry, timeout=options.valid_timeout(timeout)
+            name=_name(name, plain), func=plain, atomic=atomic, retry=retry, timeout=options.valid_timeout(timeout)
         ))  # fmt: skip
 
     return decorate if func is None else decorate(func)
@@ -197,6 +206,10 @@ def scheduled(
 def qualified(func: Callable[..., Any]) -> str:
     """The default name of a function in rows."""
     return f"{func.__module__}.{func.__qualname__}"
+
+
+def _name(given: str | None, func: Callable[..., Any]) -> str:
+    return valid_text(given or qualified(func), "The name of a workflow or step")
 
 
 def refuse(where: str, **parameters: tuple[Any, Any]) -> None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from durable_workflows.exceptions import InvalidUse
+from durable_workflows.texts import valid_json, valid_text
 
 ID_MAX_LENGTH = 255
 TOO_LONG = 10**10  # seconds, some three hundred years: what is no wait, but a mistake or somebody's "for ever"
@@ -64,16 +65,10 @@ def valid_id(workflow_id: str) -> str:
     """
     ``workflow_id`` itself, when it can be one.
 
-    :raises InvalidUse: if it is empty, blank, too long, or holds a NUL, which PostgreSQL cannot store.
+    :raises InvalidUse: if it is empty, blank, too long, or holds what no database can store.
     """
-    if not isinstance(workflow_id, str):
-        raise InvalidUse(f"A workflow id is a str, not {type(workflow_id).__name__}.")
-    if not workflow_id.strip():
+    if not valid_text(workflow_id, "A workflow id", ID_MAX_LENGTH).strip():
         raise InvalidUse("A workflow id must not be empty or blank.")
-    if len(workflow_id) > ID_MAX_LENGTH:
-        raise InvalidUse(f"A workflow id has at most {ID_MAX_LENGTH} characters; this one has {len(workflow_id)}.")
-    if "\0" in workflow_id:
-        raise InvalidUse("A workflow id must not contain a NUL character.")
     return workflow_id
 
 
@@ -143,12 +138,14 @@ class SetWorkflowAttributes(_Block):
     Attach these attributes to the workflows started inside the block, for searching; not inherited by children.
 
     :param attributes: a dict of JSON values with str keys; nested blocks add to outer ones.
+    :raises InvalidUse: if it is no dict with str keys.
+    :raises NotSerializable: if a value is not strictly JSON; NaN is not.
     """
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         if not isinstance(attributes, Mapping) or not all(isinstance(key, str) for key in attributes):
             raise InvalidUse("Workflow attributes are a dict with str keys.")
-        self.attributes = dict(attributes)
+        self.attributes = valid_json(dict(attributes), "Workflow attributes")
 
     def _enter(self) -> Token[Any]:
         ambient = _ambient.get()
@@ -159,11 +156,13 @@ class SetWorkflowUser(_Block):
     """
     Note on whose behalf the workflows started inside the block run.
 
-    :param user: a username, or any object whose ``get_username()`` gives it, such as ``request.user``.
+    :param user: a username, or any object whose ``get_username()`` gives it, such as ``request.user``; None for nobody.
+    :raises InvalidUse: if the name has more than 255 characters, or holds what no database can store.
     """
 
     def __init__(self, user: Any) -> None:
-        self.user = str(user.get_username()) if hasattr(user, "get_username") else str(user)
+        name = user.get_username() if hasattr(user, "get_username") else user
+        self.user = None if name is None else valid_text(str(name), "The name of a user")
 
     def _enter(self) -> Token[Any]:
         return _ambient.set(replace(_ambient.get(), user=self.user))

@@ -12,6 +12,7 @@ from durable_workflows.exceptions import InvalidUse, WorkflowNotFound
 from durable_workflows.handles import WorkflowHandle
 from durable_workflows.queues import options_target
 from durable_workflows.status import WorkflowStatus
+from durable_workflows.texts import valid_text
 
 R = TypeVar("R")
 
@@ -61,8 +62,12 @@ def send(workflow_id: str, message: Any, topic: str | None = None, idempotency_k
     :param idempotency_key: a second send to the run with the same key does nothing.
     :raises WorkflowNotFound: if there is no such run.
     :raises NotSerializable: if the message cannot be stored.
+    :raises InvalidUse: if the id, the topic or the key is no text of at most 255 characters.
     """
-    runtime.here().send(workflow_id, message, topic, idempotency_key)
+    for what, text in (("A topic", topic), ("An idempotency key", idempotency_key)):
+        if text is not None:
+            valid_text(text, what)
+    runtime.here().send(options.valid_id(workflow_id), message, topic, idempotency_key)
 
 
 def recv(topic: str | None = None, timeout_seconds: float | None = None, default: Any = None) -> Any:
@@ -73,6 +78,8 @@ def recv(topic: str | None = None, timeout_seconds: float | None = None, default
     :param default: what is returned when no message came in time.
     :raises NotInWorkflow: outside a workflow, or in a step.
     """
+    if topic is not None:
+        valid_text(topic, "A topic")
     return runtime.here().recv(topic, timeout_seconds, default)
 
 
@@ -93,12 +100,12 @@ def get_event(workflow_id: str, key: str, timeout_seconds: float | None = 60, de
     :param timeout_seconds: None waits for ever, 0 only looks.
     :param default: what is returned when none came in time.
     """
-    return runtime.here().get_event(workflow_id, key, timeout_seconds, default)
+    return runtime.here().get_event(options.valid_id(workflow_id), key, timeout_seconds, default)
 
 
 def get_result(workflow_id: str, timeout: float | None = None) -> Any:
     """What a run returned; see ``WorkflowHandle.get_result``."""
-    return runtime.here().result(workflow_id, timeout)
+    return runtime.here().result(options.valid_id(workflow_id), timeout)
 
 
 def wait_first(handles: Sequence[WorkflowHandle[R]], timeout: float | None = None) -> WorkflowHandle[R]:
@@ -133,6 +140,7 @@ def retrieve_workflow(workflow_id: str, existing: bool = True) -> WorkflowHandle
     :param existing: whether to check that there is one.
     :raises WorkflowNotFound: if there is none.
     """
+    options.valid_id(workflow_id)
     if existing:
         runtime.engine().row(workflow_id)
     return WorkflowHandle(workflow_id)
@@ -141,7 +149,7 @@ def retrieve_workflow(workflow_id: str, existing: bool = True) -> WorkflowHandle
 def get_workflow_status(workflow_id: str) -> WorkflowStatus | None:
     """The run as it stands; None if no run has this id."""
     try:
-        return cast(WorkflowStatus, runtime.engine().status(workflow_id))
+        return cast(WorkflowStatus, runtime.engine().status(options.valid_id(workflow_id)))
     except WorkflowNotFound:
         return None
 
@@ -153,12 +161,12 @@ def cancel_workflow(workflow_id: str, cancel_children: bool = False) -> None:
     :param cancel_children: also its unfinished children, and theirs.
     :raises WorkflowNotFound: if there is no such run.
     """
-    runtime.here().manage("cancel", [workflow_id], {"children": cancel_children})
+    runtime.here().manage("cancel", [options.valid_id(workflow_id)], {"children": cancel_children})
 
 
 def cancel_workflows(workflow_ids: Sequence[str], cancel_children: bool = False) -> None:
     """``cancel_workflow`` for several runs: all, or none if one does not exist."""
-    runtime.here().manage("cancel", list(workflow_ids), {"children": cancel_children})
+    runtime.here().manage("cancel", [*map(options.valid_id, workflow_ids)], {"children": cancel_children})
 
 
 def resume_workflow(workflow_id: str) -> WorkflowHandle[Any]:
@@ -174,7 +182,7 @@ def resume_workflow(workflow_id: str) -> WorkflowHandle[Any]:
 
 def resume_workflows(workflow_ids: Sequence[str]) -> list[WorkflowHandle[Any]]:
     """``resume_workflow`` for several runs: all, or none if one does not exist."""
-    runtime.here().manage("resume", list(workflow_ids), {})
+    runtime.here().manage("resume", [*map(options.valid_id, workflow_ids)], {})
     return [WorkflowHandle(workflow_id) for workflow_id in workflow_ids]
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from durable_workflows import options, runtime
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.handles import WorkflowHandle
+from durable_workflows.texts import valid_text
 
 NAME_MAX_LENGTH = 128
 
@@ -66,6 +67,8 @@ class Queue:
 def options_target(target: Any) -> Any:
     """The definition behind a decorated function, or the name as given."""
     definition = getattr(target, "durable", target)
-    if isinstance(definition, str) or definition is not target:
+    if isinstance(target, str):
+        return valid_text(target, "The name of a workflow")
+    if definition is not target:
         return definition
     raise InvalidUse(f"{target!r} is neither decorated with @workflow or @step nor the name of such a function.")

@@ -28,6 +28,7 @@ from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import StartOptions, shown
 from durable_workflows.serializers import dump_error, dumps
 from durable_workflows.states import RunState
+from durable_workflows.texts import valid_text
 
 if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
@@ -327,9 +328,7 @@ _UNDER = f"under {start_options.TOO_LONG:,}"
 
 def check_key(key: str) -> str:
     """``key`` itself, when it can be an event's. Raises ``InvalidUse``."""
-    if not isinstance(key, str) or len(key) > 255 or "\0" in key:
-        raise InvalidUse(f"A key is a str of at most 255 characters, not {key!r:.60}.")
-    return key
+    return valid_text(key, "A key")
 
 
 # -- management

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 import durable_workflows as durable
 from durable_workflows import InvalidUse, NotSerializable, SetWorkflowID, WorkflowNotFound
@@ -146,6 +148,71 @@ class TestIds:
         assert durable.get_result("one", 1) == "hello first"
         with pytest.raises(durable.WorkflowConflict, match="naps"), SetWorkflowID("one"):
             programs.naps.start(1)
+
+
+LONG, NUL, HALF = "x" * 256, "a\0b", "a\ud800b"
+
+
+class TestTexts:
+    @pytest.mark.parametrize(
+        "say",
+        [
+            lambda text: durable.send("nobody", 1, topic=text),
+            lambda text: durable.send("nobody", 1, idempotency_key=text),
+            lambda text: durable.send(text, 1),
+            lambda text: durable.get_event("nobody", text, timeout_seconds=0),
+            lambda text: durable.get_event(text, "key", timeout_seconds=0),
+            lambda text: durable.get_result(text, 0),
+            durable.get_workflow_status,
+            durable.retrieve_workflow,
+            durable.cancel_workflow,
+            lambda text: durable.resume_workflows([text]),
+            durable.start_workflow,
+            durable.Queue("default").enqueue,
+            lambda text: durable.workflow(name=text)(lambda: None),
+            lambda text: durable.step(name=text)(lambda: None),
+            lambda text: durable.workflow(version=text),
+        ],
+    )
+    def test_what_no_database_can_store_is_refused_before_one_is_asked(self, say: Callable[[Any], Any]) -> None:
+        with transaction.atomic():
+            for text in (LONG, NUL, HALF, 5):
+                with pytest.raises(InvalidUse):
+                    say(text)
+            assert not WorkflowRun.objects.exists(), "the transaction is still in order"
+
+    @pytest.mark.parametrize("user", [LONG, NUL, HALF])
+    def test_the_name_of_a_user(self, user: str) -> None:
+        with pytest.raises(InvalidUse, match="name of a user"):
+            durable.SetWorkflowUser(user)
+
+    def test_nobody_is_no_user_of_that_name(self) -> None:
+        with durable.SetWorkflowUser("anna"), durable.SetWorkflowUser(None):
+            assert programs.greet.start("you").run.user is None
+
+    @pytest.mark.parametrize(
+        "value", [Decimal(1), math.nan, math.inf, NUL, HALF, {"deep": [{"er": NUL}]}, {NUL: 1}, {1, 2}, b""]
+    )
+    def test_attributes_that_are_not_json(self, value: Any) -> None:
+        with pytest.raises(NotSerializable, match="attributes"):
+            durable.SetWorkflowAttributes({"a": value})
+
+    def test_attributes_are_those_of_the_moment(self) -> None:
+        attributes = {"a": [1, "\\u0000", "größer", None, {"b": 1.5}]}
+        with durable.SetWorkflowAttributes(attributes):
+            attributes["a"].append("later")
+            handle = programs.greet.start("you")
+        assert handle.run.attributes == {"a": [1, "\\u0000", "größer", None, {"b": 1.5}]}
+
+    @pytest.mark.parametrize("limit", ["3", -1, 1.5, True])
+    def test_what_cannot_be_a_number_of_recoveries(self, limit: Any) -> None:
+        with pytest.raises(InvalidUse, match="max_recovery_attempts"):
+            durable.workflow(max_recovery_attempts=limit)
+
+    def test_a_step_may_name_the_database_of_the_runs_and_no_other(self) -> None:
+        assert durable.step(using="default", name="tests.using")(lambda: 5)() == 5
+        with pytest.raises(InvalidUse, match="using"):
+            durable.step(using="other")
 
 
 class TestTime:
