@@ -347,5 +347,5 @@ def verbs(workflow_ids: Sequence[str], options: Mapping[str, Any]) -> dict[str, 
     """The management verbs by name, as functions of a connection."""
     return {
         "cancel": lambda connection: steering.cancel(connection, workflow_ids, **options),
-        "resume": lambda connection: steering.resume(connection, workflow_ids),
+        "resume": lambda connection: steering.resume(connection, workflow_ids, **options),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -55,17 +56,22 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
     return stopped
 
 
-def resume(connection: BaseDatabaseWrapper, run_ids: Sequence[str]) -> int:
+def resume(
+    connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, queue: str | None = None, deadline: datetime | None = None
+) -> int:
     """
     Let unfinished, cancelled or dead runs go on now; running and finished ones stay as they are.
 
+    :param queue: move them to this queue.
+    :param deadline: cancel them at this moment; None: their old one is cleared.
     :raises WorkflowNotFound: if an id is unknown; nothing is changed then.
     """
     require(run_ids, lock(connection, run_ids))
     signals.at_commit(signals.claimable, connection.alias)
+    moved = {"queue": queue} if queue is not None else {}
     return WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE).update(
-        status=RunState.ENQUEUED, stranded=Stranded.NO, suspect=False, note=None, turn=0, deadline=None,
-        timeout_seconds=None, recovery_attempts=0, stalled=0, completed_at=None, updated_at=DatabaseNow(), due_at=None,
+        status=RunState.ENQUEUED, stranded=Stranded.NO, suspect=False, note=None, turn=0, deadline=deadline,
+        timeout_seconds=None, recovery_attempts=0, stalled=0, completed_at=None, updated_at=DatabaseNow(), due_at=None, **moved,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -55,4 +56,48 @@ def test_between_its_claim_and_its_suspension() -> None:
 def test_by_its_own_step() -> None:
     handle = durable.start_workflow(cancels_itself_and_waits)
     drain()
+    assert handle.run.status == "CANCELLED"
+
+
+def cancelled() -> durable.WorkflowHandle[Any]:
+    handle = programs.greet.start("you")
+    handle.cancel()
+    return handle
+
+
+@durable.workflow
+def resumes_elsewhere(workflow_id: str, deadline: datetime) -> None:
+    durable.resume_workflow(workflow_id, queue="elsewhere", deadline=deadline)
+
+
+@pytest.mark.parametrize("in_a_workflow", [False, True])
+def test_a_run_is_resumed_on_another_queue_and_with_a_deadline(in_a_workflow: bool) -> None:
+    handle, deadline = cancelled(), datetime.now(UTC) + timedelta(days=1)
+    if in_a_workflow:
+        resumes_elsewhere.start(handle.workflow_id, deadline)
+        drain(queues=["default"])
+    else:
+        durable.resume_workflow(handle.workflow_id, queue="elsewhere", deadline=deadline)
+    assert (handle.run.status, handle.run.queue, handle.run.deadline) == ("ENQUEUED", "elsewhere", deadline)
+    drain(queues=["elsewhere"])
+    assert handle.get_result(timeout=1) == "hello you"
+
+
+def test_a_deadline_that_is_not_given_is_cleared_and_one_that_has_passed_holds() -> None:
+    handle = cancelled()
+    durable.resume_workflow(handle.workflow_id, deadline=datetime.now(UTC) - timedelta(seconds=1))
+    drain()
+    assert handle.run.status == "CANCELLED"
+    durable.resume_workflow(handle.workflow_id)
+    drain()
+    assert handle.get_result(timeout=1) == "hello you"
+
+
+@pytest.mark.parametrize(
+    "bad", [{"queue": ""}, {"queue": 5}, {"deadline": 5}, {"deadline": datetime(2030, 1, 1)}, {"deadline": datetime.max}]
+)
+def test_what_a_run_cannot_be_resumed_with_changes_nothing(bad: dict[str, Any]) -> None:
+    handle = cancelled()
+    with pytest.raises(durable.InvalidUse):
+        durable.resume_workflow(handle.workflow_id, **bad)
     assert handle.run.status == "CANCELLED"
