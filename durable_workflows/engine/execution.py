@@ -21,14 +21,16 @@ from durable_workflows.engine.history import Diverged, History, Place, Unreadabl
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
 from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, Suspended, WorkflowCancelled
-from durable_workflows.models import checkpoints, dialects, leftovers, reading
+from durable_workflows.models import checkpoints, dialects, leftovers, reading, sweeps
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.reading import Recorded, Waiting
+from durable_workflows.models.transactions import in_write_transaction
 from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import StartOptions
 from durable_workflows.states import RunState
 
 T = TypeVar("T")
+LOOK_AFTER = 0.1  # seconds for which what an attempt last heard of its run is taken for true
 RunInline = Callable[[Workflow, Claim, Services, bool], Any]
 
 
@@ -74,7 +76,7 @@ class Execution(Caller):
         self.fan_in = 0
         self.started_here: set[str] = set()
         self._waits: Mapping[Place, Waiting] | None = None if claim.has_history else {}
-        self._waits_read_at = clock.monotonic()
+        self._waits_read_at = self.heard = clock.monotonic()
         self._depth = len(dialects.connection().atomic_blocks)
         self.history = History(self._load_history() if claim.has_history else {})
 
@@ -120,6 +122,25 @@ class Execution(Caller):
             self.stop(LeaseLost(self.claim.id))
         if self.services.stopping():
             self.stop(HandedBack(self.claim.id))
+
+    def look(self, after: float | None = None) -> None:
+        """
+        Stop this attempt if its run is cancelled, overdue or another's: no fence takes back what a body does elsewhere.
+
+        :param after: seconds since the attempt last heard of its run, before which its row is not asked; None: a moment,
+            so that quick steps cost nothing more.
+        """
+        if self._is_overdue():
+            self.persistently(lambda: in_write_transaction(sweeps.cancel_overdue))
+        elif clock.monotonic() - self.heard < (LOOK_AFTER if after is None else after):
+            return
+        if not self.persistently(lambda: reading.holds(dialects.connection(), self.claim.id, self.claim.token)):
+            self.refused()
+        self.heard = clock.monotonic()
+
+    def _is_overdue(self) -> bool:
+        """By this machine's clock, which only says that the database is to be asked."""
+        return self.claim.deadline is not None and clock.real_now() >= self.claim.deadline
 
     def stop(self, reason: ControlFlow) -> NoReturn:
         """End this attempt for ``reason``, whatever the body makes of the exception."""

@@ -8,6 +8,7 @@ owner, or by oneself in a transaction whose COMMIT reply was lost), refused with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
 
 FIRST_POLL, LONGEST_POLL = 0.002, 0.25  # seconds
+LOOK_AFTER = 1.0  # seconds after which a call that waits looks whether its run is to go on at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,7 @@ class Operation:
             return
         if not written:
             execution.refused()
+        execution.heard = clock.monotonic()
 
     def write(self, connection: BaseDatabaseWrapper, effect: Effect, attempts: int = 1) -> None:
         """
@@ -135,6 +138,7 @@ class Operation:
         """
         if not checkpoints.record(connection, self.checkpoint(effect, attempts)):
             raise FencedOff
+        self.execution.heard = clock.monotonic()
         if self.pending():
             forget(connection, self.execution.claim, *self.place)
 
@@ -186,15 +190,18 @@ class Operation:
         return min(left, longest) if left is not None else longest
 
     def _park(self, waits: Sequence[WaitFor], there: Callable[[], bool], seconds: float | None) -> bool:
-        until = None if seconds is None else clock.monotonic() + seconds
+        execution, until = self.execution, math.inf if seconds is None else clock.monotonic() + seconds
         keys = [wait.source_id for wait in waits if wait.source_id]
+        rings = [*keys, execution.claim.id]  # whoever cancels the run in this process rings, too
         pause = FIRST_POLL
-        while until is None or clock.monotonic() < until:
-            left = pause if until is None else min(pause, until - clock.monotonic())
-            self.execution.services.park(keys, left if keys else (until or 0) - clock.monotonic())
+        while (now := clock.monotonic()) < until:
+            longest = min(pause if keys else LOOK_AFTER, until - now)
+            execution.services.park(rings, longest)
             if there():
                 return True
-            self.execution.check()
+            execution.check()
+            if execution.direct:
+                execution.look(LOOK_AFTER if clock.monotonic() - now >= longest else 0)
             pause = min(LONGEST_POLL, pause * 1.1 + FIRST_POLL)
         return False
 

@@ -97,6 +97,7 @@ class _Attempt:
 
     def run(self) -> _Done:
         self.operation.execution.check()
+        self.operation.execution.look()
         if not self.step.atomic:
             value, effect = self._body()
             return _Done(value, effect, False)
