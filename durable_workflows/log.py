@@ -126,8 +126,9 @@ def process_ended(*, pid: int, status: int, replaced_in: float | None, **kwargs:
     _write(logging.WARNING if status == 0 else logging.ERROR, "Worker process %s %s and %s", pid, how, then)
 
 
-def worker_lost(*, worker_id: str, runs: object, **kwargs: Any) -> None:
-    _write(logging.WARNING, "Worker %s is lost: its lease ran out. Runs taken back: %s", worker_id, _count(runs))
+def worker_lost(*, worker_id: str, runs: object, stopped: bool = False, **kwargs: Any) -> None:
+    how = "stopped, and could not give back all that it held" if stopped else "is lost: its lease ran out"
+    _write(logging.WARNING, "Worker %s %s. Runs taken back: %s", worker_id, how, _count(runs))
 
 
 def housekeeping(*, what: str, count: object, **kwargs: Any) -> None:
@@ -139,10 +140,10 @@ def schedule_paused(*, schedule: str, error: object, **kwargs: Any) -> None:
     _write(logging.ERROR, text, schedule, _because(error))
 
 
-def loop_failed(*, loop: str, error: object, retry_in: float | None = None, **kwargs: Any) -> None:
+def loop_failed(*, loop: str, error: object, retry_in: float | None = None, failures: int = 1, **kwargs: Any) -> None:
     then = "" if retry_in is None else f" and tries again in {retry_in:.1f} s"
-    # An absent database says enough in its message; anything else may be a mistake of ours.
-    trace = None if isinstance(error, DatabaseError) else _traceback(error)
+    # An absent database says enough in its message, and the same mistake says it once; another may be one of ours.
+    trace = None if isinstance(error, DatabaseError) or failures > 1 else _traceback(error)
     _write(logging.ERROR, "The worker's loop %s failed%s%s", loop, then, _because(error), trace=trace)
 
 

@@ -29,10 +29,10 @@ body_wrote = Signal()  # run_id, name, sql
 worker_started = Signal()  # worker_id, queues, threads
 worker_stopped = Signal()  # worker_id, handed_back
 process_ended = Signal()  # pid, status (negative: by that signal), replaced_in (seconds or None): one of several
-worker_lost = Signal()  # worker_id, runs: another worker's runs were taken back
+worker_lost = Signal()  # worker_id, runs, stopped (in order, and could not give them back): another's runs were taken back
 housekeeping = Signal()  # what, count
 schedule_paused = Signal()  # schedule, error: its row cannot work until somebody mends it
-loop_failed = Signal()  # loop, error, retry_in
+loop_failed = Signal()  # loop, error, retry_in, failures (in a row)
 
 
 def at_commit(signal: Signal, alias: str, **facts: object) -> None:

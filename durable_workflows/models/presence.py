@@ -72,6 +72,7 @@ class Silent:
     id: str
     heartbeat_at: datetime
     ended: bool
+    stopped: bool  # in order; what it yet holds it could not give back
     sessions: int
 
 
@@ -90,7 +91,7 @@ def forsaken(connection: BaseDatabaseWrapper) -> list[Silent]:
     holders = {worker_id for worker_id in _held(connection).values_list("worker_id", flat=True).distinct() if worker_id}
     workers = Worker.objects.using(connection.alias).annotate(now=DatabaseNow()).filter(Q(pk__in=holders) | _PRESENT)
     return [
-        Silent(worker.pk, worker.heartbeat_at, _ended(worker), worker.sessions)
+        Silent(worker.pk, worker.heartbeat_at, _ended(worker), worker.stopped_at is not None, worker.sessions)
         for worker in workers
         if _ended(worker) or _expired(worker)
     ]

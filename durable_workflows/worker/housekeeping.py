@@ -102,7 +102,7 @@ class Housekeeping:
         while count := in_write_transaction(recovery.take_back, silent.id):
             taken += count
         if taken:
-            signals.send(signals.worker_lost, worker_id=silent.id, runs=taken)
+            signals.send(signals.worker_lost, worker_id=silent.id, runs=taken, stopped=silent.stopped)
             self.claiming.loop.wake()
 
     def _sort_out_unknown(self) -> None:

@@ -47,7 +47,7 @@ class Loop(threading.Thread):
             except Exception as error:  # noqa: BLE001  # a loop outlives whatever its tick meets: the database comes back
                 failures += 1
                 pause = min(0.1 * 2.0**failures, LONGEST_PAUSE) * (0.5 + random.random() / 2)
-                signals.send(signals.loop_failed, loop=self.name, error=error, retry_in=pause)
+                signals.send(signals.loop_failed, loop=self.name, error=error, retry_in=pause, failures=failures)
                 close_old_connections()
             if pause > 0 and not self.stopped.is_set():  # its bell may have been cleared after stop() rang it
                 self.bell.wait(pause)

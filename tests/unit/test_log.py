@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 from django.db import OperationalError
@@ -10,6 +11,7 @@ from django.dispatch import Signal
 
 from durable_workflows import log, signals
 from durable_workflows.states import TERMINAL, RunState
+from durable_workflows.worker.loops import Loop
 
 SIGNALS = {name: value for name, value in vars(signals).items() if isinstance(value, Signal)}
 
@@ -139,6 +141,12 @@ LINES = [
         "WARNING",
         "Worker w1 is lost: its lease ran out. Runs taken back: 2",
     ),
+    (
+        "worker_lost",
+        {"worker_id": "w1", "runs": 2, "stopped": True},
+        "WARNING",
+        "Worker w1 stopped, and could not give back all that it held. Runs taken back: 2",
+    ),
     ("housekeeping", {"what": "pruned runs", "count": 12}, "DEBUG", "Housekeeping, pruned runs: 12"),
     (
         "loop_failed",
@@ -215,6 +223,24 @@ def test_an_error_of_the_database_is_one_line_and_a_mistake_has_its_traceback(ca
     for error in (OperationalError("gone"), KeyError("threads")):
         signals.send(signals.loop_failed, loop="claim", error=error, retry_in=1.0)
     assert [record.exc_info is not None for record in caplog.records] == [False, True]
+
+
+def test_a_loop_that_fails_again_and_again_shows_its_traceback_once(caplog: pytest.LogCaptureFixture) -> None:
+    enough = threading.Event()
+    loop = Loop("test", tick=lambda: {}["missing"], finish=enough.set)
+
+    def after_three(**facts: object) -> None:
+        if len(caplog.records) == 3:
+            loop.stop()
+        loop.wake()
+
+    signals.loop_failed.connect(after_three)
+    try:
+        loop.start()
+        assert enough.wait(30)
+    finally:
+        signals.loop_failed.disconnect(after_three)
+    assert [record.exc_info is not None for record in caplog.records] == [True, False, False]
 
 
 def test_the_record_carries_the_id_of_the_run(caplog: pytest.LogCaptureFixture) -> None:
