@@ -1,7 +1,7 @@
 """
 The one source of time in this process.
 
-Due times, leases and windows are judged by the database's clock (``models.dbtime``); this one serves what a database
+Due times, leases and windows are judged by the database's clock (``models.dialects``); this one serves what a database
 clock cannot: how long something took here, and SQLite, whose clock is the process's own. ``travel`` in
 ``durable_workflows.testing`` moves it by an offset.
 """

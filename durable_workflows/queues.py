@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from durable_workflows import options, runtime
@@ -34,6 +34,7 @@ class Queue:
     name: str
     concurrency: int | None = None
     limiter: Mapping[str, float] | None = None
+    _: KW_ONLY
     worker_concurrency: int | None = None
     partition_queue: bool = False
     partition_concurrency: int | None = None

@@ -46,8 +46,3 @@ TRANSITIONS = MappingProxyType(
         S.ERROR: frozenset({S.ENQUEUED}),
     }
 )  # fmt: skip
-
-
-def sources_of(target: RunState) -> frozenset[RunState]:
-    """The states from which ``target`` may be reached."""
-    return frozenset(source for source, targets in TRANSITIONS.items() if target in targets)

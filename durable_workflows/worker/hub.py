@@ -62,8 +62,3 @@ class Hub:
             bells = list(self._bells)
         for bell in bells:
             bell.set()
-
-    @property
-    def has_bells(self) -> bool:
-        """Whether this process claims runs itself."""
-        return bool(self._bells)
