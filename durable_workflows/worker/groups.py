@@ -61,12 +61,15 @@ class GroupWriter(Generic[T]):
         if dialects.connection().in_atomic_block:
             return in_autocommit(self._single, item)
         slot = _Slot(item)
-        if self._must_wait(slot):
-            slot.gate.acquire()
+        try:
+            if self._must_wait(slot):
+                slot.gate.acquire()
             if slot.leads:
                 self._lead()
-        else:
-            self._lead()
+        except BaseException:
+            # Such as Ctrl-C in the main thread. Nobody would lead if a slot without a caller came to be the first.
+            self._withdraw(slot)
+            raise
         if slot.error is not None:
             raise slot.error
         return slot.written if slot.written is not None else in_autocommit(self._single, item)
@@ -75,12 +78,22 @@ class GroupWriter(Generic[T]):
         with self._lock:
             self._queue.append(slot)
             waiting, self._flushing = self._flushing, True
+            slot.leads = not waiting
         return waiting
 
-    def _lead(self) -> None:
+    def _withdraw(self, slot: _Slot[T]) -> None:
         with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
+            if slot not in self._queue:  # another one writes it, or it has led already
+                return
+            self._queue.remove(slot)
+        if slot.leads:
+            self._hand_over()
+
+    def _lead(self) -> None:
+        batch: list[_Slot[T]] = []
         try:
+            with self._lock:
+                batch += [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
             self._flush(batch)
         finally:
             self._hand_over()
@@ -110,5 +123,5 @@ class GroupWriter(Generic[T]):
                 self._flushing = False
                 return
             following = self._queue[0]
-        following.leads = True
+            following.leads = True
         following.gate.release()
