@@ -112,6 +112,7 @@ def result(execution: Execution, workflow_id: str, timeout: float | None) -> Any
     if operation.recorded:
         return operation.answer()
     check_timeout(timeout)
+    _check_others(operation, [workflow_id])
     found = _outcomes(execution, [workflow_id])
     if not settled([workflow_id], found):
         fan_in = joining.fan_in(execution, workflow_id)
@@ -125,6 +126,12 @@ def result(execution: Execution, workflow_id: str, timeout: float | None) -> Any
     effect = effect_of(workflow_id, found[workflow_id])
     operation.record(effect)
     return operation.value(effect)
+
+
+def _check_others(operation: Operation, workflow_ids: Sequence[str]) -> None:
+    own = operation.execution.claim.id
+    if own in workflow_ids:
+        operation.fail(InvalidUse(f"Run {own!r} would wait for its own end, which never comes. Await another run."))
 
 
 def effect_of(workflow_id: str, outcome: reading.Outcome) -> Effect:
@@ -142,6 +149,7 @@ def first(execution: Execution, workflow_ids: Sequence[str], timeout: float | No
     if operation.recorded:
         return str(operation.answer())
     check_timeout(timeout)
+    _check_others(operation, workflow_ids)
     found = _outcomes(execution, workflow_ids)
     if not settled(workflow_ids, found):
         waits = [WaitFor(kind=Kind.FIRST, source_id=run_id, seconds=timeout, **_at(operation)) for run_id in workflow_ids]
