@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from durable_workflows.exceptions import ControlFlow
+from durable_workflows.exceptions import ControlFlow, PayloadCorrupted
 from durable_workflows.models.reading import Recorded
 from durable_workflows.serializers import load_error, loads
 
@@ -66,12 +66,14 @@ def answer(recorded: Recorded, where: str) -> Any:
         if error is None:
             raise Unreadable(f"{where} raised an exception whose class is not loaded here. Import its module, then resume.")
         raise error
-    return read(recorded.output, where)
+    return read(recorded.output, f"result of {where}")
 
 
-def read(payload: str | None, where: str) -> Any:
-    """A payload as a value. Raises ``Unreadable``."""
+def read(payload: str | None, what: str) -> Any:
+    """A payload as a value; ``what`` it is, without an article. Raises ``Unreadable``."""
     try:
-        return None if payload is None else loads(payload, what=where)
+        return None if payload is None else loads(payload, what=what)
+    except PayloadCorrupted as error:
+        raise Unreadable(str(error)) from error
     except Exception as error:  # a registered decoder is the user's code and may raise anything
-        raise Unreadable(f"{where} cannot be read: {error}") from error
+        raise Unreadable(f"Cannot read the {what}: {type(error).__name__}: {error}") from error

@@ -80,10 +80,11 @@ def run(definition: Definition, claim: Claim, services: Services, direct: bool) 
 
 
 def _arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
-    stored = read(claim.inputs, f"the arguments of run {claim.id!r}")
-    if not isinstance(stored, dict) or not {"args", "kwargs"} <= stored.keys():
-        raise Unreadable(f"the arguments of run {claim.id!r} are not in the stored form")
-    return stored["args"], stored["kwargs"]
+    stored = read(claim.inputs, f"arguments of run {claim.id!r}")
+    match stored:
+        case {"args": list(args), "kwargs": dict(kwargs)} if all(isinstance(name, str) for name in kwargs):
+            return args, kwargs
+    raise Unreadable(f"The arguments of run {claim.id!r} are not in the stored form.")
 
 
 def _call(execution: Execution, definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Came:
