@@ -14,7 +14,6 @@ from durable_workflows.exceptions import WorkflowNotFound
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.runs import Stranded, WorkflowRun
 from durable_workflows.models.steps import Kind
-from durable_workflows.models.waits import Wait
 from durable_workflows.models.waking import lock, wake
 from durable_workflows.states import UNFINISHED, RunState
 
@@ -37,7 +36,12 @@ def cancel(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, children:
 
 
 def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunState, note: str | None = None) -> int:
-    """End runs without an outcome of their own, tell so at commit, and wake whoever awaits them."""
+    """
+    End runs without an outcome of their own, tell so at commit, and wake whoever awaits them.
+
+    What they have begun to wait for stays, so that a sleep or a timeout keeps its moment if they are resumed. It wakes
+    nobody meanwhile: only runs that are WAITING are woken.
+    """
     runs = WorkflowRun.objects.using(connection.alias)
     unfinished = runs.filter(pk__in=run_ids, status__in=UNFINISHED).order_by("pk")
     if connection.features.has_select_for_update:
@@ -51,7 +55,6 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
         facts: dict[str, Any] = {"run_id": run_id, "name": name, "status": status, "error": None, "note": note}
         signals.at_commit(signals.run_finished, connection.alias, **facts)
     if stopped:
-        Wait.objects.using(connection.alias).filter(run_id__in=run_ids).delete()
         wake(connection, Kind.RESULT, run_ids)
     return stopped
 

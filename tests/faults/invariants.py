@@ -169,11 +169,12 @@ def nothing_after_the_lease(family: Family) -> Iterator[str]:
 
 
 def nobody_stuck(family: Family) -> Iterator[str]:
-    """I8: nothing is held, waited for or owned any more."""
+    """I8: nothing is held or owned any more, nor waited for, except by what may be resumed to go on waiting."""
     for run in family.runs.values():
         if run.status in (RunState.RUNNING, RunState.CANCELLING):
             yield f"I8: {run} is held by {run.worker_id}"
-    if waits := list(Wait.objects.filter(run_id__in=family.runs)):
+    resumable = [RunState.CANCELLED, RunState.MAX_RECOVERY_ATTEMPTS_EXCEEDED]
+    if waits := list(Wait.objects.filter(run_id__in=family.runs).exclude(run__status__in=resumable)):
         yield f"I8: waits were left behind: {waits}"
 
 
