@@ -49,7 +49,7 @@ def test_a_sleep_or_timeout_keeps_its_moment_over_a_cancel(target: Any, result: 
         assert handle.run.status == RunState.WAITING
         travel(DAY + 60)
         drain()
-    assert handle.get_result() == result
+    assert handle.get_result(timeout=1) == result
     assert not Wait.objects.exists()
 
 
@@ -62,4 +62,4 @@ def test_a_message_does_not_wake_a_cancelled_run_and_is_there_when_it_is_resumed
     assert handle.run.status == RunState.CANCELLED
     resume_workflow(handle.workflow_id)
     drain()
-    assert handle.get_result() == "late"
+    assert handle.get_result(timeout=1) == "late"
