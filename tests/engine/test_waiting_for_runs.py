@@ -106,8 +106,12 @@ def test_a_run_that_is_removed_meanwhile_is_not_waited_for_any_longer() -> None:
             wait_first([handle], timeout=60)
         return missing.value.workflow_id
 
+    def remove() -> str:  # by SQL, past the refusal to delete what has not ended
+        WorkflowRun.objects.filter(pk=handle.workflow_id)._raw_delete("default")
+        return ""
+
     # in whichever order they come, the wait ends
-    found, _ = in_threads([wait, WorkflowRun.objects.filter(pk=handle.workflow_id).delete])
+    found, _ = in_threads([wait, remove])
     assert found == handle.workflow_id
 
 
