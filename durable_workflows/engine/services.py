@@ -22,7 +22,7 @@ from durable_workflows.models.transactions import in_autocommit, is_lost_connect
 T = TypeVar("T")
 
 LONGEST_PAUSE = 1.0
-PATIENCE = 30.0  # seconds that a direct call waits for a lost database
+PATIENCE = 30.0  # seconds that a client, who holds no lease, waits for a lost database
 
 
 class HandedBack(ControlFlow):
@@ -101,11 +101,12 @@ def remembered(services: Services, run_id: str) -> Iterator[None]:
 
 def persistently(work: Callable[[], T], services: Services, lost: Callable[[], ControlFlow] | None = None) -> T:
     """
-    Do ``work`` again while the database is away, for as long as the lease is held.
+    Do ``work`` again while the database is away: an attempt for as long as its lease is held, anybody else for a while.
 
-    ``work`` must be safe to repeat after a lost COMMIT reply, as all fenced statements are.
+    ``work`` must be safe to repeat after a lost COMMIT reply, as all fenced statements are. An attempt's body never meets
+    the engine's own trouble with the database, which it would take for a failure of its business.
 
-    :param lost: makes the exception for a lease that ran out meanwhile.
+    :param lost: makes the exception for a lease that ran out meanwhile; None: there is no lease.
     """
     began, pause = clock.monotonic(), 0.02
     while True:
@@ -116,9 +117,9 @@ def persistently(work: Callable[[], T], services: Services, lost: Callable[[], C
             if connection.in_atomic_block or not is_lost_connection(error):
                 raise
             connection.close()
+            if lost is None and clock.monotonic() - began > PATIENCE:
+                raise
             if lost is not None and not services.holds_lease():
                 raise lost() from error
-            if clock.monotonic() - began > PATIENCE:
-                raise
             clock.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from durable_workflows import step, workflow
+from durable_workflows.engine import services
+from durable_workflows.engine.services import PlainServices, persistently
+from durable_workflows.exceptions import LeaseLost
 from durable_workflows.models import StepAttempt, StepRun
 from durable_workflows.testing import durable_worker
 from tests.app.models import Ledger
@@ -96,3 +99,35 @@ def test_a_step_whose_session_ended_before_it_began_is_executed_on_another() -> 
     with durable_worker():
         assert handle.get_result(timeout=30) == Ledger.objects.get().pk
     assert [(record.attempts, record.error) for record in StepRun.objects.all()] == [(1, None)]
+
+
+# -- the engine's own statements
+
+
+def answers_at_the_fourth_try() -> int:
+    CALLS["tries"] += 1
+    if CALLS["tries"] < 4:
+        end_session()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return int(cursor.fetchone()[0])
+
+
+def test_an_attempt_that_holds_its_lease_waits_for_the_database_however_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "PATIENCE", 0.0)
+    assert persistently(answers_at_the_fourth_try, PlainServices(), lambda: LeaseLost("run")) == 1
+    assert CALLS["tries"] == 4
+
+
+def test_one_whose_lease_ran_out_stops_with_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    lender = PlainServices()
+    monkeypatch.setattr(lender, "holds_lease", lambda: False)
+    with pytest.raises(LeaseLost):
+        persistently(answers_at_the_fourth_try, lender, lambda: LeaseLost("run"))
+    assert CALLS["tries"] == 1
+
+
+def test_a_client_is_told_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "PATIENCE", 0.0)
+    with pytest.raises(DatabaseError):
+        persistently(answers_at_the_fourth_try, PlainServices())
