@@ -2,14 +2,14 @@
 One command, every database: a plain ``pytest`` runs itself once per database and adds up what the runs found.
 
 The outer pytest is the conductor. It finds or starts the servers, then starts one child pytest per database with the same
-arguments, two at a time, each line of their output marked with its database. Tests that need no database run in the first
-child only. A child knows itself by ``DURABLE_TEST_DATABASE``; with that set by hand, pytest runs plainly on that one
+arguments, two at a time, each line of their output marked with its database. Tests that need no database are dealt out
+among the children. A child knows itself by ``DURABLE_TEST_DATABASE``; with that set by hand, pytest runs plainly on that one
 database. See ``tests.databases`` for the variables that name databases and servers.
 
 ``DURABLE_TEST_SERIAL=1``
     One child after the other, each with the terminal to itself (as are ``-s`` and ``--pdb``).
-``DURABLE_TEST_ONCE=elsewhere``
-    Leave out the tests that need no database: another run has them.
+``DURABLE_TEST_ONCE=0/2``
+    Of the tests that need no database, run this share of so many, counted from 0: other runs have the others.
 ``DURABLE_TEST_TOTALS``
     A file for the totals of the last line, as JSON.
 
@@ -46,8 +46,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     with ExitStack() as cleanup, _terminable():
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="durable-run-")))
         children = [_child(name, config, directory, cleanup) for name in _asked_for()]
-        for child in children[1:]:
-            child.env["DURABLE_TEST_ONCE"] = "elsewhere"
+        _deal_out([child for child in children if not child.problem])
         try:
             _run(children, serially=_wants_the_terminal(config))
         except KeyboardInterrupt:
@@ -55,6 +54,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             print("\ninterrupted")
             return int(pytest.ExitCode.INTERRUPTED)
     return _sum_up(children, whole=_is_whole(config))
+
+
+def _deal_out(children: Sequence[Child]) -> None:
+    for number, child in enumerate(children):
+        child.env["DURABLE_TEST_ONCE"] = f"{number}/{len(children)}"
 
 
 def _only_informs(config: pytest.Config) -> bool:
@@ -152,7 +156,7 @@ def _stop(children: Sequence[Child]) -> None:
 def _sum_up(children: Sequence[Child], *, whole: bool) -> int:
     if whole or any(child.report.version for child in children):
         for child in children:
-            child.must_have_used_its_database()
+            child.must_have_used_its_database(whole=whole)
     print("\n" + " databases ".center(100, "="))
     for child in children:
         for test, why in child.report.failures:

@@ -107,6 +107,13 @@ def test_a_termination_reaches_the_children(conduct: Conduct, tmp_path: Path) ->
 def test_a_run_that_left_its_database_alone_is_a_problem(report: Report, tmp_path: Path) -> None:
     child = Child("postgresql", [], cwd=tmp_path, directory=tmp_path)
     child.report = report
-    child.must_have_used_its_database()
+    child.must_have_used_its_database(whole=True)
     assert child.problem == "no test ran on this database"
     assert child.counts()["failed"] == 1
+
+
+def test_a_few_tests_may_be_of_those_that_need_no_database(tmp_path: Path) -> None:
+    child = Child("postgresql", [], cwd=tmp_path, directory=tmp_path)
+    child.report = Report(passed=3)
+    child.must_have_used_its_database(whole=False)
+    assert not child.problem
