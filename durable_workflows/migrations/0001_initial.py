@@ -244,7 +244,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflowrun',
-            index=durable_workflows.models.indexes.PartialIndex(fields=['queue', 'turn', 'priority', 'created_at'], lead=('status', 'stranded', 'suspect'), name='durable_run_claim', where=models.Q(('status', 'ENQUEUED'), ('stranded', ''), ('suspect', False))),
+            index=durable_workflows.models.indexes.PartialIndex(fields=['queue', 'turn', 'priority', 'created_at'], lead=('status', 'stranded', 'suspect'), name='durable_run_claim', where=models.Q(('status', 'ENQUEUED'), ('stranded', ''), ('suspect', durable_workflows.models.indexes.Flag(False)))),
         ),
         migrations.AddIndex(
             model_name='workflowrun',
@@ -260,7 +260,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflowrun',
-            index=durable_workflows.models.indexes.PartialIndex(fields=['stranded', 'name'], lead=('status',), name='durable_run_unclaimable', where=models.Q(('status', 'ENQUEUED'), models.Q(models.Q(('stranded', ''), _negated=True), ('suspect', True), _connector='OR'))),
+            index=durable_workflows.models.indexes.PartialIndex(fields=['stranded', 'name'], lead=('status',), name='durable_run_unclaimable', where=models.Q(('status', 'ENQUEUED'), models.Q(models.Q(('stranded', ''), _negated=True), ('suspect', durable_workflows.models.indexes.Flag(True)), _connector='OR'))),
         ),
         migrations.AddIndex(
             model_name='workflowrun',

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import signals
 from durable_workflows.models import dialects
+from durable_workflows.models.indexes import flag
 from durable_workflows.models.runs import WorkflowRun
 from durable_workflows.models.transactions import turn, write_transaction
 
@@ -135,7 +136,7 @@ def _claimable(
 ) -> tuple[str, list[Any]]:
     names, name_params = dialects.one_of(connection, "name", claimer.names)
     sql = (
-        f"status = 'ENQUEUED' AND stranded = '' AND {'suspect' if suspects else 'NOT suspect'} AND queue = %s AND {names}"
+        f"status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, suspects)} AND queue = %s AND {names}"
         " AND (app_version = '' OR app_version = %s) ORDER BY turn, priority, created_at LIMIT %s"
     )
     return sql, [queue, *name_params, claimer.app_version, limit]
@@ -215,7 +216,7 @@ def busy_queues(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> list[
     anything = " FROM DUAL" if connection.vendor == "mysql" else ""
     probe = (
         f"SELECT {dialects.placeholder(connection, 'text')}{anything} WHERE (SELECT turn FROM {RUNS}"
-        " WHERE status = 'ENQUEUED' AND stranded = '' AND NOT suspect AND queue = %s"
+        f" WHERE status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, False)} AND queue = %s"
         # The order has the index used; EXISTS would forget it, and may read the whole table.
         " ORDER BY turn, priority, created_at LIMIT 1) IS NOT NULL"
     )

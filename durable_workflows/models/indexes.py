@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
@@ -25,6 +26,26 @@ class Literal(models.Value):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         return f"'{self.value}'", ()
+
+
+class Flag(models.Value):
+    """
+    A boolean that a column is compared with, spelled out.
+
+    Left to itself, Django writes ``NOT column`` in one version and ``column = 0`` in another, and SQLite uses an index only
+    for a query that has its condition word for word.
+    """
+
+    def __init__(self, value: bool) -> None:
+        super().__init__(value, output_field=models.BooleanField())
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return flag(connection, self.value), ()
+
+
+def flag(connection: BaseDatabaseWrapper, value: bool) -> str:
+    """The same for SQL of our own."""
+    return str(value).upper() if connection.vendor == "postgresql" else str(int(value))
 
 
 class PartialIndex(models.Index):

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from durable_workflows.models.deletion import Counts, delete_finished
 from durable_workflows.models.fields import ExactCharField
-from durable_workflows.models.indexes import Literal, PartialIndex
+from durable_workflows.models.indexes import Flag, Literal, PartialIndex
 from durable_workflows.states import TERMINAL, UNFINISHED, RunState
 
 S = RunState
@@ -19,12 +19,12 @@ Wrap = Callable[[str], Any]
 
 def claimable(value: Wrap) -> Q:
     """What a worker may take."""
-    return Q(status=value(S.ENQUEUED), stranded=value(""), suspect=False)
+    return Q(status=value(S.ENQUEUED), stranded=value(""), suspect=Flag(False))
 
 
 def unclaimable(value: Wrap) -> Q:
     """Enqueued, and yet not to be taken with the others."""
-    return Q(status=value(S.ENQUEUED)) & (~Q(stranded=value("")) | Q(suspect=True))
+    return Q(status=value(S.ENQUEUED)) & (~Q(stranded=value("")) | Q(suspect=Flag(True)))
 
 
 def timed(value: Wrap) -> Q:
