@@ -24,7 +24,7 @@ from durable_workflows.states import TERMINAL, RunState
 from tests.faults.arena import Arena
 from tests.faults.invariants import Family, violations
 from tests.faults.killer import DROPPED, SERVING, Fault
-from tests.faults.workflows import ROWS, audit
+from tests.faults.workflows import ROWS, audit, doze
 
 LOOK_SECONDS = 0.05
 LONGEST = 60.0  # seconds after which a round is given up; what is stuck then is a finding
@@ -97,6 +97,7 @@ class _Journey:
         self.fault = replace(fault, log=str(self.log))
         if fault.threads != SERVING:  # what is counted there begins before the first run
             arena.begin(self.order)
+            Queue(self.order).enqueue(doze)
         queues = [self.order, self.later] if fault.act == "stop" else [self.order]
         self.worker = arena.worker("--queues", ",".join(queues), fault=self.fault)
         arena.until_beating(self.worker)

@@ -18,6 +18,7 @@ from tests.faults.ledger import effect
 
 ATTEMPTS = 3
 SHORT_SLEEP = 0.05  # longer than PARK_SECONDS, so that the run is suspended
+NAPS = 20
 PRICE = 120
 
 
@@ -130,6 +131,13 @@ def ship(order: str) -> str:
 def audit(order: str) -> str:
     """A run that a step started, awaited by nobody."""
     return note(order)
+
+
+@dw.workflow(name="faults.doze")
+def doze() -> None:
+    """Gives the housekeeper of the worker that is to meet its fault something to do, whoever is quicker to do the rest."""
+    for _ in range(NAPS):
+        dw.sleep(SHORT_SLEEP)
 
 
 @dw.workflow(name="faults.checkout")
