@@ -57,8 +57,10 @@ _ambient: ContextVar[StartOptions] = ContextVar("durable_workflows_options", def
 
 def taken(queue: str | None = None) -> StartOptions:
     """The options in force for a start made here and now; uses up a ``SetWorkflowID``."""
-    box = _box.get()
-    return replace(_ambient.get(), workflow_id=box.take() if box else None, queue=queue)
+    box, ambient = _box.get(), _ambient.get()
+    if box is None and queue is None:
+        return ambient
+    return replace(ambient, workflow_id=box.take() if box else None, queue=queue)
 
 
 def valid_id(workflow_id: str) -> str:

@@ -9,6 +9,7 @@ there. PostgreSQL's is ``clock_timestamp()``: ``now()`` stands still in a transa
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -135,7 +136,7 @@ def skip_locked(connection: BaseDatabaseWrapper) -> str:
 
 def run(connection: BaseDatabaseWrapper, sql: str, params: Params = ()) -> Any:
     """
-    Execute one of the few hot statements and return its cursor.
+    Execute one of the few hot statements and return its cursor, to be read before the connection's next one.
 
     On PostgreSQL it is a prepared one, which Django's own cursors never use: planning costs more than running there.
     """
@@ -151,7 +152,7 @@ def _prepared(connection: Any, sql: str, params: Params) -> Any:
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     raw = connection.connection
-    cursor = psycopg.Cursor(raw)
+    cursor = _cursor(connection)
     # Django sets no threshold, by which psycopg prepares nothing, asked for or not; for its own cursors it stays so.
     configured, raw.prepare_threshold = raw.prepare_threshold, 0
     try:
@@ -165,4 +166,13 @@ def _prepared(connection: Any, sql: str, params: Params) -> Any:
     return cursor
 
 
+def _cursor(connection: Any) -> Any:
+    """The session's cursor for hot statements: a new one would find out anew how to send each type."""
+    cursor = getattr(_thread, "cursor", None)
+    if cursor is None or cursor.connection is not connection.connection:
+        cursor = _thread.cursor = psycopg.Cursor(connection.connection)
+    return cursor
+
+
+_thread = threading.local()
 _outdated: WeakSet[Any] = WeakSet()

@@ -62,7 +62,7 @@ def has_no_autocommit(connection: Any) -> bool:
 
 def _is_begun(connection: Any) -> bool:
     if connection.vendor == "postgresql":
-        return connection.connection.info.transaction_status in IN_TRANSACTION
+        return connection.connection.pgconn.transaction_status in IN_TRANSACTION
     return connection.vendor == "sqlite" and bool(connection.connection.in_transaction)
 
 

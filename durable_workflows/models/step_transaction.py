@@ -97,7 +97,7 @@ class StepTransaction:
             return self._sqlite.touched()
         if self.connection.vendor == "postgresql":
             raw = self.connection.connection
-            return bool(raw is not None and raw.info.transaction_status != IDLE)
+            return bool(raw is not None and raw.pgconn.transaction_status != IDLE)
         return True
 
     def broken(self) -> str | None:
@@ -107,7 +107,7 @@ class StepTransaction:
         if self.connection.needs_rollback:
             return "it was marked for rollback, or an error inside it was swallowed"
         raw = self.connection.connection
-        if self.connection.vendor == "postgresql" and raw is not None and raw.info.transaction_status in FAILED:
+        if self.connection.vendor == "postgresql" and raw is not None and raw.pgconn.transaction_status in FAILED:
             return "a statement in it failed and the error was swallowed"
         return None
 

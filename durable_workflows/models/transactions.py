@@ -157,7 +157,11 @@ def in_write_transaction(work: Callable[..., T], *args: Any) -> T:
 
 def in_autocommit(work: Callable[..., T], *args: Any) -> T:
     """Do ``work(connection, *args)``, a single statement, in its turn; it commits by itself."""
-    connection = runs_connection()
+    return in_autocommit_on(runs_connection(), work, *args)
+
+
+def in_autocommit_on(connection: BaseDatabaseWrapper, work: Callable[..., T], *args: Any) -> T:
+    """The same for whoever has the connection at hand: looking it up shows in the time of a checkpoint."""
 
     def once() -> T:
         with engine_writes, turn(connection):
