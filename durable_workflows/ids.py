@@ -30,7 +30,7 @@ def new_run_id() -> str:
 
 def new_token() -> str:
     """A random name for a claim or a worker; made by the client, so that it can be looked up after a lost reply."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def new_worker_id(prefix: str = "") -> str:

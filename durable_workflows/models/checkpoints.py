@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.db import IntegrityError
@@ -73,7 +74,7 @@ def record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
     else:
         source, params = f"{selected} WHERE {_FENCE}", (*params, *fence)
     try:
-        cursor = dialects.run(connection, f"{_INSERT} {source}", params)
+        cursor = dialects.send(connection, f"{_INSERT} {source}", params)
     except IntegrityError as error:
         raise AlreadyRecorded(f"{checkpoint.run_id} has a row at position {checkpoint.position}") from error
     return bool(cursor.rowcount)
@@ -86,9 +87,13 @@ _FENCE = "r.id = %s AND r.status = 'RUNNING' AND r.lease_token = %s"
 def _select(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> tuple[str, tuple[Any, ...]]:
     began, began_params = dialects.moment(connection, -checkpoint.seconds or -1e-6)
     ended, ended_params = dialects.moment(connection)
-    columns = ", ".join(dialects.placeholder(connection, kind) for kind in _KINDS)
-    sql = f"SELECT r.id, r.generation, {columns}, {began}, {ended} FROM {RUNS} r"
+    sql = f"SELECT r.id, r.generation, {_placeholders(connection.vendor)}, {began}, {ended} FROM {RUNS} r"
     return sql, (*checkpoint.values(), *began_params, *ended_params)
+
+
+@cache
+def _placeholders(vendor: str) -> str:
+    return ", ".join(dialects.placeholder(vendor, kind) for kind in _KINDS)
 
 
 _KINDS = ("text", "int", "text", "text", "text", "text", "text", "int")
@@ -124,8 +129,8 @@ def _recorded_quietly(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -
 
 def _record_group_at_once(connection: BaseDatabaseWrapper, checkpoints: Sequence[Checkpoint]) -> list[bool]:
     rows = dialects.recordset(_GROUPED, [(c.run_id, c.token, *c.values(), c.seconds) for c in checkpoints])
-    written = set(dialects.run(connection, _GROUP, [rows]).fetchall())
-    return [(c.run_id, c.branch, c.position) in written for c in checkpoints]
+    written = set(dialects.send(connection, _GROUP, [rows]).fetchall())
+    return [(c.run_id, c.branch, str(c.position)) in written for c in checkpoints]
 
 
 _GROUPED = ("run_id", "token", *COLUMNS.split(", "), "seconds")
@@ -140,7 +145,7 @@ CROSS JOIN json_to_recordset(%s::json) AS v(run_id text, token text, branch text
      output text, error text, child_id text, attempts int, seconds float8)
 JOIN {RUNS} r ON r.id = v.run_id AND r.status = 'RUNNING' AND r.lease_token = v.token
 ON CONFLICT DO NOTHING
-RETURNING run_id, branch, position
+RETURNING run_id, branch, position::text
 """
 
 

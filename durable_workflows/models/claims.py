@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows import signals
 from durable_workflows.models import dialects
 from durable_workflows.models.indexes import flag
+from durable_workflows.models.prepared import Params
 from durable_workflows.models.runs import WorkflowRun
 from durable_workflows.models.transactions import turn, write_transaction
 
@@ -168,7 +169,7 @@ def _own_deadline(connection: BaseDatabaseWrapper) -> str:
     return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s, timeout_seconds || ' seconds')"
 
 
-def _own_deadline_params(connection: BaseDatabaseWrapper) -> dialects.Params:
+def _own_deadline_params(connection: BaseDatabaseWrapper) -> Params:
     return dialects.moment(connection)[1] if connection.vendor == "sqlite" else ()
 
 
@@ -215,7 +216,7 @@ def busy_queues(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> list[
         return []
     anything = " FROM DUAL" if connection.vendor == "mysql" else ""
     probe = (
-        f"SELECT {dialects.placeholder(connection, 'text')}{anything} WHERE (SELECT turn FROM {RUNS}"
+        f"SELECT {dialects.placeholder(connection.vendor, 'text')}{anything} WHERE (SELECT turn FROM {RUNS}"
         f" WHERE status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, False)} AND queue = %s"
         # The order has the index used; EXISTS would forget it, and may read the whole table.
         " ORDER BY turn, priority, created_at LIMIT 1) IS NOT NULL"

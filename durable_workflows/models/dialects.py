@@ -9,13 +9,11 @@ there. PostgreSQL's is ``clock_timestamp()``: ``now()`` stands still in a transa
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from weakref import WeakSet
 
-from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections, router
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField
 from django.db.models.expressions import Func
@@ -23,14 +21,9 @@ from django.utils.dateparse import parse_datetime
 
 from durable_workflows import clock
 from durable_workflows.conf import config
+from durable_workflows.models import prepared
+from durable_workflows.models.prepared import Params
 from durable_workflows.models.runs import WorkflowRun
-
-try:
-    import psycopg
-except ImportError:  # the driver of one vendor among three
-    psycopg = None  # type: ignore[assignment]  # told apart by the vendor before it is used
-
-Params = tuple[Any, ...] | list[Any]
 
 
 class DatabaseNow(Func):
@@ -99,9 +92,9 @@ def write_datetime(connection: BaseDatabaseWrapper, value: datetime | None) -> A
     return None if value is None else connection.ops.adapt_datetimefield_value(value.astimezone(UTC))
 
 
-def placeholder(connection: BaseDatabaseWrapper, kind: str) -> str:
+def placeholder(vendor: str, kind: str) -> str:
     """A parameter in a SELECT list, where PostgreSQL wants to be told its type."""
-    return f"%s::{kind}" if connection.vendor == "postgresql" else "%s"
+    return f"%s::{kind}" if vendor == "postgresql" else "%s"
 
 
 def past_the_snapshot(connection: BaseDatabaseWrapper) -> str:
@@ -135,44 +128,20 @@ def skip_locked(connection: BaseDatabaseWrapper) -> str:
 
 
 def run(connection: BaseDatabaseWrapper, sql: str, params: Params = ()) -> Any:
-    """
-    Execute one of the few hot statements and return its cursor, to be read before the connection's next one.
-
-    On PostgreSQL it is a prepared one, which Django's own cursors never use: planning costs more than running there.
-    """
-    if connection.vendor != "postgresql" or not config().prepared_statements:
-        cursor = connection.cursor()
-        cursor.execute(sql, list(params))
-        return cursor
-    return _prepared(connection, sql, params)
+    """Execute one of the few hot statements and return its cursor, to be read before the connection's next one."""
+    if connection.vendor == "postgresql" and config().prepared_statements:
+        return prepared.run(connection, sql, params)
+    return _execute(connection, sql, params)
 
 
-def _prepared(connection: Any, sql: str, params: Params) -> Any:
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    raw = connection.connection
-    cursor = _cursor(connection)
-    # Django sets no threshold, by which psycopg prepares nothing, asked for or not; for its own cursors it stays so.
-    configured, raw.prepare_threshold = raw.prepare_threshold, 0
-    try:
-        with connection.wrap_database_errors:
-            cursor.execute(sql, params, prepare=raw not in _outdated)
-    except NotSupportedError:
-        _outdated.add(raw)  # a migration changed what a prepared statement returns: this session prepares no more
-        raise
-    finally:
-        raw.prepare_threshold = configured
+def send(connection: BaseDatabaseWrapper, sql: str, params: Params = ()) -> Any:
+    """The same for the hottest, whose parameters are text and numbers, and which return nothing, or texts."""
+    if connection.vendor == "postgresql" and config().prepared_statements:
+        return prepared.send(connection, sql, params)
+    return _execute(connection, sql, params)
+
+
+def _execute(connection: BaseDatabaseWrapper, sql: str, params: Params) -> Any:
+    cursor = connection.cursor()
+    cursor.execute(sql, list(params))
     return cursor
-
-
-def _cursor(connection: Any) -> Any:
-    """The session's cursor for hot statements: a new one would find out anew how to send each type."""
-    cursor = getattr(_thread, "cursor", None)
-    if cursor is None or cursor.connection is not connection.connection:
-        cursor = _thread.cursor = psycopg.Cursor(connection.connection)
-    return cursor
-
-
-_thread = threading.local()
-_outdated: WeakSet[Any] = WeakSet()

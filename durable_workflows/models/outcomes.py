@@ -69,7 +69,7 @@ def _update(connection: BaseDatabaseWrapper, ending: Ending, condition: str = ""
         f" WHERE id = %s AND status = 'RUNNING' AND lease_token = %s {condition}"
     )
     values = [ending.status.value, ending.output, ending.error, *params, *params, ending.run_id, ending.token]
-    return int(dialects.run(connection, sql, values).rowcount)
+    return int(dialects.send(connection, sql, values).rowcount)
 
 
 def end_group(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> list[bool]:
@@ -86,7 +86,7 @@ def end_group(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> lis
 
 def _end_group_at_once(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> list[bool]:
     rows = dialects.recordset(_GROUPED, [(e.run_id, e.token, e.status.value, e.output, e.error) for e in endings])
-    ended = {row[0] for row in dialects.run(connection, _GROUP, [rows]).fetchall()}
+    ended = {row[0] for row in dialects.send(connection, _GROUP, [rows]).fetchall()}
     return [ending.run_id in ended for ending in endings]
 
 

@@ -94,10 +94,10 @@ def _insert_some(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> set
     sql, params = _statement(connection, runs)
     if connection.vendor == "postgresql":
         # A conflict must not break the caller's transaction.
-        cursor = dialects.run(connection, f"{sql} ON CONFLICT (id) DO NOTHING RETURNING id", params)
+        cursor = dialects.send(connection, f"{sql} ON CONFLICT (id) DO NOTHING RETURNING id", params)
         return {row[0] for row in cursor.fetchall()}
     try:
-        dialects.run(connection, sql, params)
+        dialects.send(connection, sql, params)
     except IntegrityError:
         # One statement's conflict does not end the transaction on the other vendors.
         if len(runs) > 1:

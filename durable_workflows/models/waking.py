@@ -32,6 +32,7 @@ from durable_workflows.exceptions import LeaseLost
 from durable_workflows.models import dialects
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.prepared import Params
 from durable_workflows.models.runs import WorkflowRun
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waits import Wait
@@ -105,7 +106,7 @@ def suspend(
         raise LeaseLost(claim.id)
 
 
-def _cleared(claim: Claim, wait: WaitFor) -> tuple[str, dialects.Params]:
+def _cleared(claim: Claim, wait: WaitFor) -> tuple[str, Params]:
     """A run that has recorded something since its worker was lost, and lives, is no longer suspected of having killed it."""
     if claim.recovery_attempts < 2:
         return "", ()
@@ -134,13 +135,13 @@ def _forget_some(connection: BaseDatabaseWrapper, claim: Claim, place: WaitFor, 
     waits.filter(branch=place.branch, position=place.position, source_id__in=sources).delete()
 
 
-def _due(connection: BaseDatabaseWrapper, wait: WaitFor) -> tuple[str, dialects.Params]:
+def _due(connection: BaseDatabaseWrapper, wait: WaitFor) -> tuple[str, Params]:
     if wait.until is not None:
         return "%s", [dialects.write_datetime(connection, wait.until)]
     return ("NULL", ()) if wait.seconds is None else dialects.moment(connection, wait.seconds)
 
 
-def _due_of_begun(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> tuple[str, dialects.Params]:
+def _due_of_begun(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> tuple[str, Params]:
     """When the waits of a place end, counted from when they were begun."""
     place = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation, branch=wait.branch)
     due = place.filter(position=wait.position, due_at__isnull=False).order_by("due_at").values_list("due_at", flat=True).first()

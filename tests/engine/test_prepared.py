@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
-from django.db import NotSupportedError, connection
+from django.db import DataError, IntegrityError, NotSupportedError, connection, connections, transaction
 from pytest_django import Settings
 
 from durable_workflows import step, workflow
@@ -75,3 +77,87 @@ def test_a_session_whose_statements_a_migration_outdated_goes_on_without() -> No
     with pytest.raises(NotSupportedError):
         dialects.run(connection, query)
     assert dialects.run(connection, query).fetchall() == []
+
+
+# -- by libpq's own call
+
+INSERT = "INSERT INTO few (id, name) VALUES (%s, %s)"
+
+
+@pytest.fixture
+def few(own_session: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE few (id int PRIMARY KEY, name text)")
+
+
+def names_of_few() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM few ORDER BY id")
+        return [name for (name,) in cursor.fetchall()]
+
+
+@pytest.mark.usefixtures("few")
+def test_texts_come_back_as_they_went() -> None:
+    for number, text in enumerate(("", "Grüße, 世界 %s %%", "'; DROP TABLE few; --", "\\x00", "$1")):
+        assert dialects.send(connection, INSERT, [number, text]).rowcount == 1
+        sent = dialects.send(connection, "SELECT id::text, name, NULL FROM few WHERE id = %s AND '%%' = '%%'", [number])
+        assert sent.fetchall() == [(str(number), text, None)]
+
+
+@pytest.mark.usefixtures("few")
+def test_what_a_text_must_not_hold_is_refused_and_not_cut_off() -> None:
+    with pytest.raises(DataError, match="NUL"):
+        dialects.send(connection, INSERT, [1, "half\0of it"])
+    assert names_of_few() == []
+
+
+@pytest.mark.usefixtures("few")
+def test_an_error_is_djangos_and_leaves_the_session_usable() -> None:
+    dialects.send(connection, INSERT, [1, "first"])
+    with pytest.raises(IntegrityError):
+        dialects.send(connection, INSERT, [1, "second"])
+    dialects.send(connection, INSERT, [2, "third"])
+    assert names_of_few() == ["first", "third"]
+
+
+@pytest.mark.usefixtures("few")
+def test_the_first_statement_of_a_transaction_is_part_of_it() -> None:
+    dialects.send(connection, INSERT, [1, "prepared before"])
+    with transaction.atomic():
+        dialects.send(connection, INSERT, [2, "rolled back"])
+        dialects.send(connection, INSERT, [3, "rolled back"])
+        transaction.set_rollback(True)
+    assert names_of_few() == ["prepared before"]
+
+
+@pytest.mark.usefixtures("few")
+def test_inside_a_pipeline_it_waits_its_turn() -> None:
+    dialects.send(connection, INSERT, [1, "before"])
+    with connection.connection.pipeline():
+        dialects.send(connection, INSERT, [2, "inside"])
+    assert names_of_few() == ["before", "inside"]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_session_whose_statements_were_discarded_prepares_them_anew() -> None:
+    dialects.send(connection, INSERT, [1, "before"])
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    dialects.send(connection, INSERT, [2, "after"])
+    assert names_of_few() == ["before", "after"]
+
+
+def test_other_threads_go_on_while_one_waits_for_its_statement() -> None:
+    def sleep() -> None:
+        dialects.send(connections["default"], "SELECT pg_sleep(2)::text")
+        connections.close_all()
+
+    sleeper = threading.Thread(target=sleep)
+    sleeper.start()
+    looks, until = 0, time.monotonic() + 1
+    while time.monotonic() < until:
+        looks += 1
+        time.sleep(0.01)
+    assert sleeper.is_alive()
+    assert looks > 10
+    sleeper.join()

@@ -41,6 +41,9 @@ def _watch_psycopg() -> None:
     from psycopg._cursor_base import BaseCursor
     from psycopg._server_cursor_base import ServerCursorMixin
 
+    from durable_workflows.models import prepared as hot
+
+    hot.exec_prepared = _blocking(hot.exec_prepared)
     own, prepared, declare = BaseConnection._exec_command, BaseCursor._maybe_prepare_gen, ServerCursorMixin._declare_gen
 
     def exec_command(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
@@ -57,6 +60,23 @@ def _watch_psycopg() -> None:
     ServerCursorMixin._declare_gen = declare_gen  # type: ignore[method-assign]
     BaseConnection._exec_command = exec_command  # type: ignore[method-assign]
     BaseCursor._maybe_prepare_gen = maybe_prepare_gen  # type: ignore[method-assign]
+
+
+def _blocking(send: Callable[..., Any]) -> Callable[..., Any]:
+    """The hot statements, which go to libpq in one call."""
+
+    def watched(pgconn: Any, sql: str, *args: Any) -> Any:
+        def sent() -> Generator[Any, Any, Any]:
+            return send(pgconn, sql, *args)
+            yield
+
+        try:
+            next(_around(sent(), sql, pgconn))
+        except StopIteration as done:
+            return done.value
+        raise AssertionError("it waits for nothing")
+
+    return watched
 
 
 def _around(sent: Generator[Any, Any, Any], text: str, pgconn: Any) -> Generator[Any, Any, Any]:

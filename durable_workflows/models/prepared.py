@@ -1,0 +1,156 @@
+"""
+The few hot statements on PostgreSQL, as prepared ones: planning them costs more than running them.
+
+psycopg's cursor sends a statement, waits for the socket and finds out how to pack and unpack each value, all in steps of
+Python's. That is right for everything else, and a third of the time of a checkpoint. So what takes and returns nothing but
+text and numbers goes through libpq's own blocking call, which ``psycopg.pq`` offers, as all statements went in psycopg2.
+Whatever that call does not fit (a pipeline, a transaction that psycopg has yet to begin, another encoding) goes the long way.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from enum import Enum
+from itertools import count
+from typing import Any
+
+from django.db import NotSupportedError
+
+try:
+    import psycopg
+    from psycopg.errors import error_from_result
+except ImportError:  # the driver of one vendor among three
+    psycopg = None  # type: ignore[assignment]  # told apart by the vendor before it is used
+
+Params = tuple[Any, ...] | list[Any]
+
+IDLE, IN_TRANSACTION = 0, 2  # libpq's PQTRANS_IDLE and PQTRANS_INTRANS
+DONE = (1, 2)  # PGRES_COMMAND_OK and PGRES_TUPLES_OK
+CONNECTED = 0  # CONNECTION_OK
+FORGOTTEN = b"26000"  # the session's statements were discarded
+
+
+def run(connection: Any, sql: str, params: Params) -> Any:
+    """Execute a statement; returns psycopg's cursor, to be read before the connection's next statement."""
+    session = _session(connection)
+    raw = session.raw
+    # Django sets no threshold, by which psycopg prepares nothing, asked for or not; for its own cursors it stays so.
+    configured, raw.prepare_threshold = raw.prepare_threshold, 0
+    try:
+        with connection.wrap_database_errors:
+            session.cursor.execute(sql, params, prepare=not session.outdated)
+    except NotSupportedError:
+        session.outdated = True  # a migration changed what a prepared statement returns: this session prepares no more
+        raise
+    finally:
+        raw.prepare_threshold = configured
+    return session.cursor
+
+
+def send(connection: Any, sql: str, params: Params) -> Any:
+    """Execute a statement whose parameters and columns are text or numbers; its rows come as text."""
+    session = _session(connection)
+    if not session.fits():
+        return run(connection, sql, params)
+    with connection.wrap_database_errors, session.raw.lock:
+        return session.send(sql, [_text(value) for value in params])
+
+
+def _session(connection: Any) -> _Session:
+    connection.close_if_health_check_failed()
+    if connection.connection is None:
+        connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    known: _Session | None = getattr(_thread, "session", None)
+    if known is None or known.raw is not connection.connection:
+        known = _thread.session = _Session(connection.connection)
+    return known
+
+
+_thread = threading.local()
+
+
+class Answer:
+    """What came of a statement, as a cursor tells it."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    @property
+    def rowcount(self) -> int:
+        return self._result.command_tuples or 0
+
+    def fetchall(self) -> list[tuple[str | None, ...]]:
+        result = self._result
+        columns = range(result.nfields)
+        return [tuple(_read(result.get_value(row, column)) for column in columns) for row in range(result.ntuples)]
+
+
+class _Session:
+    """What this thread knows of its session: a cursor that is used again, and what it has prepared."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.cursor = psycopg.Cursor(raw)
+        self.outdated = False
+        self._speaks_unicode = raw.pgconn.parameter_status(b"client_encoding") == b"UTF8"
+        self._names: dict[str, bytes] = {}
+        self._numbers = count()
+
+    def fits(self) -> bool:
+        """Whether a statement can be sent as it is, with nothing before it."""
+        pgconn = self.raw.pgconn
+        status = pgconn.transaction_status
+        begun = status == IN_TRANSACTION or (status == IDLE and self.raw.autocommit)
+        return begun and self._speaks_unicode and not self.outdated and not pgconn.pipeline_status
+
+    def send(self, sql: str, values: list[bytes | None]) -> Answer:
+        result = exec_prepared(self.raw.pgconn, sql, self._name(sql), values)
+        if result.status in DONE:
+            return Answer(result)
+        forgotten = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == FORGOTTEN and self._names.pop(sql, None)
+        if forgotten and self.raw.pgconn.transaction_status == IDLE:
+            return self.send(sql, values)
+        raise self._error(result)
+
+    def _name(self, sql: str) -> bytes:
+        name = self._names.get(sql)
+        if name is None:
+            name = b"durable_%d" % next(self._numbers)
+            result = self.raw.pgconn.prepare(name, _numbered(sql).encode())
+            if result.status not in DONE:
+                raise self._error(result)
+            self._names[sql] = name
+        return name
+
+    def _error(self, result: Any) -> Exception:
+        if self.raw.pgconn.status != CONNECTED:
+            return psycopg.OperationalError(result.get_error_message())
+        return error_from_result(result)
+
+
+def exec_prepared(pgconn: Any, sql: str, name: bytes, values: list[bytes | None]) -> Any:
+    """The one call by which all of it is sent; ``sql`` is for those who watch."""
+    return pgconn.exec_prepared(name, values)
+
+
+def _numbered(sql: str) -> str:
+    """psycopg's placeholders as PostgreSQL's own."""
+    numbers = count(1)
+    return re.sub("%s|%%", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", sql)
+
+
+def _text(value: Any) -> bytes | None:
+    if value is None:
+        return None
+    text = value if type(value) is str else str(value.value if isinstance(value, Enum) else value)
+    if "\0" in text:  # libpq would take the text to end there
+        raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+    return text.encode()
+
+
+def _read(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
