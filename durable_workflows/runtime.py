@@ -34,10 +34,11 @@ class Local(Protocol):
     """The services of this process for direct calls and for waiting clients."""
 
     def services(self) -> Any:
-        """An ``engine.services.Services`` for one direct call, whose worker row is beating."""
+        """
+        An ``engine.services.Services`` for one direct call, whose worker row is beating.
 
-    def lease(self) -> tuple[str | None, str | None]:
-        """Id of the worker row that direct calls belong to, and a description of this thread's database session."""
+        ``worker_id`` is that row's, ``session`` describes this thread's database session; None where nobody else sees either.
+        """
 
     def park(self, keys: Sequence[str], seconds: float) -> None:
         """Block until something happens to one of these runs here, or the time is over."""

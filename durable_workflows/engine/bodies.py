@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from durable_workflows import context, signals
 from durable_workflows.conf import config
 from durable_workflows.exceptions import InvalidUse
-from durable_workflows.models import dialects
 from durable_workflows.models.transactions import engine_writes
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def watching_writes(execution: Execution) -> AbstractContextManager[Any]:
 class _Watch:
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        self.wrappers = dialects.connection().execute_wrappers
+        self.wrappers = execution.connection.execute_wrappers
 
     def __enter__(self) -> None:
         self.wrappers.append(self)

@@ -8,7 +8,6 @@ inside one, and is refused there with an error that says what to do.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -21,7 +20,7 @@ from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
 from durable_workflows.engine.services import PlainServices, persistently, remembered
-from durable_workflows.engine.starting import begun, new_run
+from durable_workflows.engine.starting import Lease, begun, new_run
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowFailed, WorkflowNotFound
 from durable_workflows.ids import new_token
 from durable_workflows.models import correspondence, dialects, reading, starts
@@ -54,11 +53,9 @@ class Outside(Caller):
     def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         connection = dialects.connection()
         refuse_atomic(connection, f"{workflow.name} was called", _inside_atomic)
-        local = runtime.local()
-        services = local.services()
-        worker_id, session = local.lease()
-        asked = new_run(workflow, (args, kwargs), start_options.taken())
-        leased = replace(asked, worker_id=worker_id or new_token(), token=new_token(), session=session)
+        services = runtime.local().services()
+        lease = Lease(worker_id=services.worker_id or new_token(), token=new_token(), session=services.session)
+        leased = new_run(workflow, (args, kwargs), start_options.taken(), lease=lease)
         leased = begun(leased, lambda: self._persistently(lambda: reading.database_now(dialects.connection())))
         came = None
         if self._persistently(lambda: in_autocommit(_insert_leased, leased)) or self._is_there(leased):

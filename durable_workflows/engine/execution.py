@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from threading import get_ident
 from typing import Any, NoReturn, TypeVar
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import clock
 from durable_workflows.context import Caller, Current
@@ -77,8 +80,14 @@ class Execution(Caller):
         self.started_here: set[str] = set()
         self._waits: Mapping[Place, Waiting] | None = None if claim.has_history else {}
         self._waits_read_at = self.heard = clock.monotonic()
-        self._depth = len(dialects.connection().atomic_blocks)
+        self._connection, self._thread = dialects.connection(), get_ident()
+        self._depth = len(self._connection.atomic_blocks)
         self.history = History(self._load_history() if claim.has_history else {})
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """This thread's connection to the runs; an attempt's own thread need not look it up at each turn."""
+        return self._connection if get_ident() == self._thread else dialects.connection()
 
     def _load_history(self) -> Mapping[Place, Recorded]:
         return self.persistently(lambda: reading.history(dialects.connection(), self.claim))
@@ -112,7 +121,7 @@ class Execution(Caller):
         """Raise whatever stops this attempt, before anything happens."""
         if self.stopped is not None:
             raise self.stopped
-        connection = dialects.connection()
+        connection = self.connection
         if len(connection.atomic_blocks) > self._depth or leftovers.has_no_autocommit(connection):
             raise InvalidUse(
                 "A durable call was made inside the workflow body's own transaction, atomic() or without autocommit, whose"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from durable_workflows import options, registry, signals
@@ -21,7 +22,7 @@ from durable_workflows.engine import steps
 from durable_workflows.engine.bodies import watching_writes
 from durable_workflows.engine.execution import Execution
 from durable_workflows.engine.history import Diverged, Unreadable, read
-from durable_workflows.engine.services import HandedBack, Services
+from durable_workflows.engine.services import Conclusion, HandedBack, Services
 from durable_workflows.engine.suspending import suspend
 from durable_workflows.engine.wholestep import WholeRun
 from durable_workflows.exceptions import (
@@ -57,13 +58,14 @@ def run_claimed(claim: Claim, services: Services) -> None:
     except WorkflowNotRegistered as error:
         _strand(claim, Stranded.NAME, str(error))
         return
-    run(definition, claim, services, direct=False)
+    run(definition, claim, services, direct=False, awaited=False)
 
 
-def run(definition: Definition, claim: Claim, services: Services, direct: bool) -> Came | None:
+def run(definition: Definition, claim: Claim, services: Services, direct: bool, awaited: bool = True) -> Came | None:
     """
     Execute a run whose lease is held, and settle it.
 
+    :param awaited: whether the caller, in this thread, waits for the outcome; if not, it may still be on its way.
     :returns: what came of it if its outcome was recorded by this attempt, else None.
     """
     signals.send(signals.run_started, run_id=claim.id, name=claim.name, attempt=claim.attempt)
@@ -76,7 +78,7 @@ def run(definition: Definition, claim: Claim, services: Services, direct: bool) 
     except LeaseLost:
         return None
     came = _call(execution, definition, args, kwargs)
-    return _settle(execution, came)
+    return _settle(execution, came, awaited)
 
 
 def _arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
@@ -120,15 +122,16 @@ def _let_go(error: BaseException | None) -> None:
 
 def _value(execution: Execution, definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Any:
     if isinstance(definition, Step):
+        execution.check()
         return steps.perform(WholeRun(execution, definition), definition, tuple(args), kwargs)
-    with NothingLeftOpen(dialects.connection(), f"The body of {definition.name!r}"), watching_writes(execution):
+    with NothingLeftOpen(execution.connection, f"The body of {definition.name!r}"), watching_writes(execution):
         return definition.func(*args, **kwargs)
 
 
-def _settle(execution: Execution, came: Came) -> Came | None:
+def _settle(execution: Execution, came: Came, awaited: bool) -> Came | None:
     claim, stopped = execution.claim, execution.stopped
     if stopped is None:
-        return _finish(execution, came)
+        return _finish(execution, came, awaited)
     if isinstance(stopped, Suspended):
         suspend(execution)
     elif isinstance(stopped, HandedBack):
@@ -144,22 +147,42 @@ def _settle(execution: Execution, came: Came) -> Came | None:
     return None
 
 
-def _finish(execution: Execution, came: Came) -> Came | None:
+def _finish(execution: Execution, came: Came, awaited: bool) -> Came | None:
     claim = execution.claim
     if execution.direct and isinstance(came.error, (KeyboardInterrupt, SystemExit)):
         # The calling process is being ended: not the run's failure. A worker goes on with it at once.
         in_autocommit(claims.hand_back, [claim])
         raise came.error
     came, ending = _ending(claim, came)
+    if not (awaited or execution.ended or claim.parent_id) and _leave(execution, came, ending):
+        return None
+    return _conclude(execution, came, ending)
+
+
+def _leave(execution: Execution, came: Came, ending: Ending) -> bool:
+    """Have the outcome written beside others. Not a child's: its parent waits for it, which no group can tell."""
+    conclusion = Conclusion(
+        claim=execution.claim, ending=ending, announce=partial(_announce, execution, came, ending),
+        conclude=partial(_conclude, execution, came, ending),
+    )  # fmt: skip
+    return execution.services.leave(conclusion)
+
+
+def _conclude(execution: Execution, came: Came, ending: Ending) -> Came | None:
     try:
         ended = execution.ended or execution.persistently(lambda: execution.services.end(ending))
     except ControlFlow:
         return None
     if not ended:
         return None
+    _announce(execution, came, ending)
+    return came
+
+
+def _announce(execution: Execution, came: Came, ending: Ending) -> None:
+    claim = execution.claim
     execution.services.ring(claim.id)
     signals.send(signals.run_finished, run_id=claim.id, name=claim.name, status=ending.status, error=came.error, note=None)
-    return came
 
 
 def _ending(claim: Claim, came: Came) -> tuple[Came, Ending]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from django.db import DatabaseError, InterfaceError
@@ -16,6 +17,7 @@ from durable_workflows import clock
 from durable_workflows.exceptions import ControlFlow
 from durable_workflows.models import checkpoints, dialects, outcomes
 from durable_workflows.models.checkpoints import Checkpoint
+from durable_workflows.models.claims import Claim
 from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.transactions import in_autocommit, is_lost_connection
 
@@ -27,6 +29,21 @@ PATIENCE = 30.0  # seconds that a client, who holds no lease, waits for a lost d
 
 class HandedBack(ControlFlow):
     """The worker stops: the run is given back uncharged, to go on elsewhere at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """
+    The end of an attempt whose outcome is known, as somebody else may carry it out.
+
+    :param announce: tells of the outcome once it is committed.
+    :param conclude: writes it singly, for as long as the lease is held, and announces it.
+    """
+
+    claim: Claim
+    ending: Ending
+    announce: Callable[[], None]
+    conclude: Callable[[], object]
 
 
 class Services(Protocol):
@@ -44,6 +61,9 @@ class Services(Protocol):
 
     def end(self, ending: Ending) -> bool:
         """Write a run's outcome; false when it is no longer this attempt's."""
+
+    def leave(self, conclusion: Conclusion) -> bool:
+        """Have an outcome, for which nobody waits in this thread, written soon; false: it is the caller's to conclude."""
 
     def may_park(self) -> bool:
         """Whether a wait may keep its thread for a moment."""
@@ -72,6 +92,9 @@ class PlainServices:
 
     def end(self, ending: Ending) -> bool:
         return in_autocommit(outcomes.end, ending)
+
+    def leave(self, conclusion: Conclusion) -> bool:
+        return False
 
     def may_park(self) -> bool:
         return True

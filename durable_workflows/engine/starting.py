@@ -31,7 +31,21 @@ class Parent:
     user: str | None
 
 
-def new_run(target: Workflow | Step | str, call: Call, options: StartOptions, parent: Parent | None = None) -> NewRun:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """With what a run is born that its starter executes itself."""
+
+    worker_id: str | None = None
+    token: str | None = None
+    session: str | None = None
+
+
+NO_LEASE = Lease()
+
+
+def new_run(
+    target: Workflow | Step | str, call: Call, options: StartOptions, parent: Parent | None = None, lease: Lease = NO_LEASE
+) -> NewRun:
     """
     The row of a run to be started.
 
@@ -53,6 +67,9 @@ def new_run(target: Workflow | Step | str, call: Call, options: StartOptions, pa
         timeout_seconds=timeout,
         deadline=deadline,
         max_recovery_attempts=workflow.max_recovery_attempts if workflow else 100,
+        worker_id=lease.worker_id,
+        token=lease.token,
+        session=lease.session,
     )
 
 

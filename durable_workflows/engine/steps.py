@@ -52,6 +52,7 @@ def perform(operation: Operation, step: Step, args: tuple[Any, ...], kwargs: dic
     """Execute a step until it is recorded, well or not; its pauses may suspend the run."""
     errors = _earlier_errors(operation, step)
     _sit_out_pause(operation)
+    operation.execution.look()
     while True:
         attempt = _Attempt(operation, step, args, kwargs, number=len(errors) + 1)
         try:
@@ -59,6 +60,8 @@ def perform(operation: Operation, step: Step, args: tuple[Any, ...], kwargs: dic
         except Exception as error:  # noqa: BLE001  # whatever a body raises is an attempt that failed
             errors.append(error)
             _pause(operation, _failed(operation, step, errors))
+            operation.execution.check()
+            operation.execution.look()
             continue
         if not done.recorded:
             operation.record(done.effect, attempt.number)
@@ -96,8 +99,6 @@ class _Attempt:
     number: int
 
     def run(self) -> _Done:
-        self.operation.execution.check()
-        self.operation.execution.look()
         if not self.step.atomic:
             value, effect = self._body()
             return _Done(value, effect, False)
@@ -112,7 +113,10 @@ class _Attempt:
     def _body(self) -> tuple[Any, Effect]:
         operation, step = self.operation, self.step
         began = clock.monotonic()
-        with NothingLeftOpen(database(), f"Step {step.name!r}"), calling(InStep(operation, step, self.number)):
+        with (
+            NothingLeftOpen(operation.execution.connection, f"Step {step.name!r}"),
+            calling(InStep(operation, step, self.number)),
+        ):
             value = step.func(*self.args, **self.kwargs)
         if step.timeout is not None and clock.monotonic() - began > step.timeout:
             raise StepTimeout(step.name, step.timeout)
@@ -120,7 +124,7 @@ class _Attempt:
 
     def _in_transaction(self, *, last: bool) -> _Done | None:
         """The body in its transaction; None if the database rolled it back and it is to be repeated."""
-        transaction, inside = StepTransaction(database()), False
+        transaction, inside = StepTransaction(self.operation.execution.connection), False
         value, effect = None, Effect()
         try:
             with transaction:

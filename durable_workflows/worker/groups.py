@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DatabaseError, InterfaceError
 
 from durable_workflows.models import dialects
-from durable_workflows.models.transactions import in_autocommit
+from durable_workflows.models.transactions import in_autocommit_on
 
 T = TypeVar("T")
 Single = Callable[[Any, T], bool]
@@ -55,24 +55,47 @@ class GroupWriter(Generic[T]):
         self._lock = threading.Lock()
         self._queue: deque[_Slot[T]] = deque()
         self._flushing = False
+        self._alone: object = None  # who writes without a slot, if somebody does
 
     def write(self, item: T) -> bool:
         """Write an item; returns once it is committed, or the answer of writing it singly."""
-        if dialects.connection().in_atomic_block:
-            return in_autocommit(self._single, item)
+        connection = dialects.connection()
+        if connection.in_atomic_block:
+            return in_autocommit_on(connection, self._single, item)
+        me = object()
+        try:
+            if self._is_alone(me):
+                return in_autocommit_on(connection, self._single, item)
+        finally:
+            if self._alone is me:
+                self._alone = None
+                self._hand_over()
         slot = _Slot(item)
         try:
             if self._must_wait(slot):
                 slot.gate.acquire()
             if slot.leads:
-                self._lead()
+                self._lead(connection)
         except BaseException:
             # Such as Ctrl-C in the main thread. Nobody would lead if a slot without a caller came to be the first.
             self._withdraw(slot)
             raise
         if slot.error is not None:
             raise slot.error
-        return slot.written if slot.written is not None else in_autocommit(self._single, item)
+        return slot.written if slot.written is not None else in_autocommit_on(connection, self._single, item)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written at the moment."""
+        return self._flushing
+
+    def _is_alone(self, me: object) -> bool:
+        """Whether nothing is being written: then the caller writes at once, and whoever comes meanwhile waits for it."""
+        with self._lock:
+            if self._flushing:
+                return False
+            self._flushing, self._alone = True, me
+        return True
 
     def _must_wait(self, slot: _Slot[T]) -> bool:
         with self._lock:
@@ -89,31 +112,31 @@ class GroupWriter(Generic[T]):
         if slot.leads:
             self._hand_over()
 
-    def _lead(self) -> None:
+    def _lead(self, connection: Any) -> None:
         batch: list[_Slot[T]] = []
         try:
             with self._lock:
                 batch += [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_GROUP))]
-            self._flush(batch)
+            self._flush(connection, batch)
         finally:
             self._hand_over()
             for slot in batch:
                 slot.gate.release()
 
-    def _flush(self, batch: list[_Slot[T]]) -> None:
+    def _flush(self, connection: Any, batch: list[_Slot[T]]) -> None:
         if len(batch) == 1:
-            self._flush_one(batch[0])
+            self._flush_one(connection, batch[0])
             return
         try:
-            written = in_autocommit(self._group, [slot.item for slot in batch])
+            written = in_autocommit_on(connection, self._group, [slot.item for slot in batch])
         except (DatabaseError, InterfaceError):
             return  # each caller writes its own, and meets its own error
         for slot, done in zip(batch, written, strict=True):
             slot.written = True if done else None
 
-    def _flush_one(self, slot: _Slot[T]) -> None:
+    def _flush_one(self, connection: Any, slot: _Slot[T]) -> None:
         try:
-            slot.written = in_autocommit(self._single, slot.item)
+            slot.written = in_autocommit_on(connection, self._single, slot.item)
         except BaseException as error:  # noqa: BLE001  # raised by the caller whose item it is
             slot.error = error
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from durable_workflows import registry, signals
 from durable_workflows.conf import config
+from durable_workflows.engine.services import Conclusion
 from durable_workflows.ids import new_worker_id
 from durable_workflows.models import checkpoints, dialects, outcomes, sessions
 from durable_workflows.models.checkpoints import Checkpoint
@@ -38,6 +39,9 @@ class SharedServices:
     def end(self, ending: Ending) -> bool:
         return self._local.endings.write(ending)
 
+    def leave(self, conclusion: Conclusion) -> bool:
+        return False
+
     def park(self, keys: Sequence[str], seconds: float) -> None:
         self._local.hub.park(keys, seconds)
 
@@ -57,9 +61,11 @@ class SharedServices:
 class DirectServices(SharedServices):
     """For a direct call: the lease of this process's row, and the memory that all direct calls share."""
 
-    def __init__(self, local: LocalProcess, heart: Heart | None) -> None:
+    def __init__(self, local: LocalProcess, heart: Heart | None, session: str | None = None) -> None:
         super().__init__(local)
         self.inline = local.calls
+        self.worker_id = heart and heart.worker.id
+        self.session = session
         self._heart = heart
 
     def holds_lease(self) -> bool:
@@ -89,16 +95,10 @@ class LocalProcess:
 
     def services(self) -> DirectServices:
         """The services for one direct call; in a ``TestCase``, whose rows nobody else sees, there is no row to beat."""
-        if dialects.connection().in_atomic_block:
-            return DirectServices(self, None)
-        return DirectServices(self, self._beating())
-
-    def lease(self) -> tuple[str | None, str | None]:
-        """The id of this process's row, and this thread's session."""
         connection = dialects.connection()
         if connection.in_atomic_block:
-            return None, None
-        return self._beating().worker.id, sessions.describe(connection)
+            return DirectServices(self, None)
+        return DirectServices(self, self._beating(), sessions.describe(connection))
 
     def _beating(self) -> Heart:
         with self._lock:

@@ -20,6 +20,7 @@ from durable_workflows import clock, registry, signals
 from durable_workflows.conf import config
 from durable_workflows.definitions import Workflow
 from durable_workflows.engine.runner import run_claimed
+from durable_workflows.engine.services import Conclusion
 from durable_workflows.ids import new_worker_id
 from durable_workflows.models import dialects, presence, sessions, steering
 from durable_workflows.models.claims import Claim, Claimer
@@ -28,6 +29,7 @@ from durable_workflows.models.transactions import in_autocommit, in_write_transa
 from durable_workflows.queues import Queue
 from durable_workflows.worker import hints, scheduling
 from durable_workflows.worker.claimer import Claiming
+from durable_workflows.worker.endings import LeftEndings
 from durable_workflows.worker.heart import Heart
 from durable_workflows.worker.housekeeping import Housekeeping
 from durable_workflows.worker.local import LOCAL, SharedServices
@@ -35,6 +37,8 @@ from durable_workflows.worker.loops import Loop
 from durable_workflows.worker.pool import ENDING_SECONDS, Pool
 
 T = TypeVar("T")
+
+LOOK_SECONDS = 0.005  # between two looks at what a stopping worker still does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Shift:
         self.claiming = Claiming(self.pool, self._claimer, options.served, self.heart.holds_lease)
         self.housekeeping = Housekeeping(self.presence.id, options.served, self.claiming)
         self.listener = hints.listener(self._heard)
+        self.endings = LeftEndings(lambda: LOCAL.endings.busy, self._prepare)
         self.services = _WorkerServices(self)
 
     def start(self) -> None:
@@ -83,6 +88,7 @@ class Shift:
         scheduling.declare()
         self.heart.start()
         self.pool.start()
+        self.endings.start()
         for loop in self._loops():
             loop.prepare = self._prepare
             loop.start()
@@ -109,13 +115,15 @@ class Shift:
         for loop in self._loops():
             loop.join(ENDING_SECONDS)
         until = clock.monotonic() + grace
-        while self.pool.free < self.pool.size and clock.monotonic() < until and not hurry():
+        while not self.idle and clock.monotonic() < until and not hurry():
             self.pool.wait_for(self.pool.size, min(0.1, max(0.0, until - clock.monotonic())))
+            clock.pause(LOOK_SECONDS)
         return self._end()
 
     def _end(self) -> int:
         handed_back = _as_a_last_word(self._hand_back) or 0
         self.pool.stop()
+        self.endings.stop()
         _as_a_last_word(self.heart.stop)
         self.heart.loop.join(ENDING_SECONDS)
         signals.send(signals.worker_stopped, worker_id=self.presence.id, handed_back=handed_back)
@@ -129,13 +137,13 @@ class Shift:
     @property
     def idle(self) -> bool:
         """Whether nothing is being executed."""
-        return self.pool.free == self.pool.size
+        return self.pool.free == self.pool.size and not self.endings.run_ids()
 
     def _prepare(self) -> None:
         sessions.belong_to(self.presence.id, self.presence.sessions)
 
     def _memory(self) -> set[str]:
-        return set(self.pool.running()) | self.services.inline
+        return set(self.pool.running()) | self.endings.run_ids() | self.services.inline
 
     def _claimer(self) -> Claimer:
         names = tuple(registry.names())
@@ -165,6 +173,9 @@ class _WorkerServices(SharedServices):
     def __init__(self, shift: Shift) -> None:
         super().__init__(LOCAL)
         self._shift = shift
+
+    def leave(self, conclusion: Conclusion) -> bool:
+        return not self._shift.stopping.is_set() and self._shift.endings.leave(conclusion)
 
     def may_park(self) -> bool:
         return self._shift.pool.free > 0 and not self._shift.stopping.is_set()
