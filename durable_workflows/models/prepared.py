@@ -4,7 +4,9 @@ The few hot statements on PostgreSQL, as prepared ones: planning them costs more
 psycopg's cursor sends a statement, waits for the socket and finds out how to pack and unpack each value, all in steps of
 Python's. That is right for everything else, and a third of the time of a checkpoint. So what takes and returns nothing but
 text and numbers goes through libpq's own blocking call, which ``psycopg.pq`` offers, as all statements went in psycopg2.
-Whatever that call does not fit (a pipeline, a transaction that psycopg has yet to begin, another encoding) goes the long way.
+Whatever that call does not fit goes the long way: above all what is part of a transaction. psycopg has all of a session's
+statements discarded after a ROLLBACK, by whoever prepared them; by itself a statement that is not known any more can be
+prepared and sent again, while a transaction has failed by then.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ except ImportError:  # the driver of one vendor among three
 
 Params = tuple[Any, ...] | list[Any]
 
-IDLE, IN_TRANSACTION = 0, 2  # libpq's PQTRANS_IDLE and PQTRANS_INTRANS
+IDLE = 0  # libpq's PQTRANS_IDLE
 DONE = (1, 2)  # PGRES_COMMAND_OK and PGRES_TUPLES_OK
 CONNECTED = 0  # CONNECTION_OK
 FORGOTTEN = b"26000"  # the session's statements were discarded
@@ -33,7 +35,10 @@ FORGOTTEN = b"26000"  # the session's statements were discarded
 
 def run(connection: Any, sql: str, params: Params) -> Any:
     """Execute a statement; returns psycopg's cursor, to be read before the connection's next statement."""
-    session = _session(connection)
+    return _by_cursor(connection, _session(connection), sql, params)
+
+
+def _by_cursor(connection: Any, session: _Session, sql: str, params: Params) -> Any:
     raw = session.raw
     # Django sets no threshold, by which psycopg prepares nothing, asked for or not; for its own cursors it stays so.
     configured, raw.prepare_threshold = raw.prepare_threshold, 0
@@ -52,7 +57,7 @@ def send(connection: Any, sql: str, params: Params) -> Any:
     """Execute a statement whose parameters and columns are text or numbers; its rows come as text."""
     session = _session(connection)
     if not session.fits():
-        return run(connection, sql, params)
+        return _by_cursor(connection, session, sql, params)
     with connection.wrap_database_errors, session.raw.lock:
         return session.send(sql, [_text(value) for value in params])
 
@@ -101,19 +106,18 @@ class _Session:
         self._numbers = count()
 
     def fits(self) -> bool:
-        """Whether a statement can be sent as it is, with nothing before it."""
+        """Whether a statement can be sent as it is, to be committed by itself."""
         pgconn = self.raw.pgconn
-        status = pgconn.transaction_status
-        begun = status == IN_TRANSACTION or (status == IDLE and self.raw.autocommit)
-        return begun and self._speaks_unicode and not self.outdated and not pgconn.pipeline_status
+        alone = self.raw.autocommit and pgconn.transaction_status == IDLE and not pgconn.pipeline_status
+        return alone and self._speaks_unicode and not self.outdated
 
-    def send(self, sql: str, values: list[bytes | None]) -> Answer:
+    def send(self, sql: str, values: list[bytes | None], last: bool = False) -> Answer:
         result = exec_prepared(self.raw.pgconn, sql, self._name(sql), values)
         if result.status in DONE:
             return Answer(result)
-        forgotten = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == FORGOTTEN and self._names.pop(sql, None)
-        if forgotten and self.raw.pgconn.transaction_status == IDLE:
-            return self.send(sql, values)
+        if not last and result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == FORGOTTEN:
+            self._names.clear()
+            return self.send(sql, values, last=True)
         raise self._error(result)
 
     def _name(self, sql: str) -> bytes:

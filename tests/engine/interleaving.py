@@ -22,13 +22,13 @@ from typing import Any
 
 from django.db import connection, connections
 
-from durable_workflows.models import dialects
+from durable_workflows.models import prepared
 from durable_workflows.models.transactions import writer_lock
 from tests.engine.isolation import innodb_transactions
 
 PATIENCE = 30.0  # seconds; a test that hangs must fail
 _side = threading.local()
-_prepared = dialects._prepared
+HOT = {"run": prepared.run, "send": prepared.send}
 
 
 class Side:
@@ -163,19 +163,24 @@ def _session(connection: Any) -> Any:
 def two_sides() -> Iterator[tuple[Side, Side]]:
     """The two threads, with their connections open."""
 
-    def gated(connection: Any, sql: str, params: Any) -> Any:
-        if side := getattr(_side, "current", None):
-            side.stop_before(sql)
-        return _prepared(connection, sql, params)
+    def gated(execute: Callable[..., Any]) -> Callable[..., Any]:
+        def execute_gated(connection: Any, sql: str, params: Any) -> Any:
+            if side := getattr(_side, "current", None):
+                side.stop_before(sql)
+            return execute(connection, sql, params)
 
-    dialects._prepared = gated  # the one kind of statement that passes by Django's wrappers
+        return execute_gated
+
+    for name, execute in HOT.items():  # the statements that pass by Django's wrappers
+        setattr(prepared, name, gated(execute))
     first, second = Side("first"), Side("second")
     try:
         yield first, second
     finally:
         first.close()
         second.close()
-        dialects._prepared = _prepared
+        for name, execute in HOT.items():
+            setattr(prepared, name, execute)
 
 
 @dataclass

@@ -139,6 +139,19 @@ def test_inside_a_pipeline_it_waits_its_turn() -> None:
 
 
 @pytest.mark.usefixtures("few")
+def test_a_rollback_after_which_psycopg_discards_what_is_prepared_does_not_show() -> None:
+    dialects.send(connection, INSERT, [1, "before"])
+    dialects.run(connection, "SELECT name FROM few")  # prepared by psycopg
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("ROLLBACK")
+    dialects.send(connection, INSERT, [2, "after"])
+    with transaction.atomic():
+        dialects.send(connection, INSERT, [3, "in a transaction"])
+    assert names_of_few() == ["before", "after", "in a transaction"]
+
+
+@pytest.mark.usefixtures("few")
 def test_a_session_whose_statements_were_discarded_prepares_them_anew() -> None:
     dialects.send(connection, INSERT, [1, "before"])
     with connection.cursor() as cursor:

@@ -17,7 +17,7 @@ from unittest.mock import patch
 import psycopg
 from django.db import connection, transaction
 
-from durable_workflows.models import WorkflowRun, dialects
+from durable_workflows.models import WorkflowRun, prepared
 
 RUNS = WorkflowRun._meta.db_table
 OWN = ("EXPLAIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -97,12 +97,15 @@ def _caught(tell: Callable[[Plan], None]) -> Iterator[None]:
             tell(plan_of(sql, params))
         return execute(sql, params, many, context)
 
-    def prepared(connection: Any, sql: str, params: Any) -> Any:
-        tell(plan_of(sql, params))
-        return original(connection, sql, params)
+    def told(execute: Any) -> Any:
+        def execute_told(connection: Any, sql: str, params: Any) -> Any:
+            tell(plan_of(sql, params))
+            return execute(connection, sql, params)
 
-    original = dialects._prepared
-    with connection.execute_wrapper(of_django), patch.object(dialects, "_prepared", prepared):
+        return execute_told
+
+    hot = {"run": told(prepared.run), "send": told(prepared.send)}  # which pass by Django's wrappers
+    with connection.execute_wrapper(of_django), patch.multiple(prepared, **hot):
         yield
 
 
