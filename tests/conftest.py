@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from durable_workflows import clock
 from durable_workflows.worker.local import LOCAL
 from tests import conductor, databases, reporting
 from tests.processes import ROOT, Processes
@@ -31,6 +32,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     elsewhere = {item for item in once if crc32(item.nodeid.encode()) % of != share}
     config.hook.pytest_deselected(items=list(elsewhere))
     items[:] = [item for item in items if item not in elsewhere]
+
+
+@pytest.fixture(autouse=True)
+def present() -> Iterator[None]:
+    """Journeys in time end with the test: to the processes that the next one starts, its rows would lie in the future."""
+    yield
+    clock.shift(-clock.offset())
 
 
 @pytest.fixture(scope="session")

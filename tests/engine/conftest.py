@@ -9,7 +9,6 @@ from django.apps import apps
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker, Settings
 
-from durable_workflows import clock
 from durable_workflows.worker.local import LOCAL
 from tests.engine.isolation import at_level
 
@@ -51,10 +50,3 @@ def level(request: pytest.FixtureRequest, committing: None) -> Iterator[str]:
     """The isolation level, given as an indirect parameter, of each connection that is opened during the test."""
     with at_level(request.param):
         yield request.param
-
-
-@pytest.fixture(autouse=True)
-def present() -> Iterator[None]:
-    """Journeys in time end with the test."""
-    yield
-    clock.shift(-clock.offset())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,10 +88,12 @@ def test_a_worker_process_passes_over_what_its_code_does_not_declare(processes: 
             name=name, workflow_name="tests.behaviour.programs.unknown", cron=HOURLY, catch_up="last", in_code=in_code,
             next_fire_at=due - timedelta(minutes=late), created_at=DatabaseNow(), updated_at=DatabaseNow(),
         )  # fmt: skip
-    processes.worker("--threads", "1")
+    worker = processes.worker("--threads", "1", env={"PYTHONFAULTHANDLER": "1"})
     last_look = time.monotonic() + 60
     while not WorkflowRun.objects.filter(schedule_name="by hand").exists():
-        assert time.monotonic() < last_look
+        if time.monotonic() > last_look:
+            worker.send_signal(signal.SIGABRT)  # has it say where its threads are
+            pytest.fail(f"Nothing was started; the rows: {list(Schedule.objects.values())}, {list(Worker.objects.values())}")
         time.sleep(0.05)
     assert Worker.objects.filter(direct=False).exists()
     assert not WorkflowRun.objects.filter(schedule_name="removed").exists()

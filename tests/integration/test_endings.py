@@ -161,8 +161,10 @@ def test_a_worker_that_stops_gives_back_what_is_not_written_yet(counter: Counter
     ids = start()
     with durable_worker(threads=2) as worker:
         until(lambda: len(STEPS_TAKEN) == RUNS, "all are executed")
-        assert worker.stop(grace=0) == RUNS
-        assert set(WorkflowRun.objects.values_list("status", "worker_id")) == {(RunState.ENQUEUED, None)}
+        given_back = worker.stop(grace=0)
+        # A run that came to its end when the worker was stopping already has written its outcome itself.
+        assert given_back == RUNS - succeeded() >= RUNS - 2
+        assert WorkflowRun.objects.filter(status=RunState.ENQUEUED, worker_id=None).count() == given_back
         counter.let_go.set()
     with durable_worker(threads=2):
         until(lambda: len(finished) == RUNS, "another worker finishes them")
