@@ -8,9 +8,11 @@ and in the end every effect must be there as often as promised.
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -53,12 +55,34 @@ class Asked:
         return self.statement or random.Random(self.seed).randint(1, script.STATEMENTS)
 
 
-class Show:
-    """One demo on one stage."""
+class Wish:
+    """
+    Somebody's wish that the demo ends.
 
-    def __init__(self, stage: Stage, asked: Asked) -> None:
+    It is told by an exception, wherever the signal comes. Python swallows one that comes amid a destructor, say, so the
+    wish is kept, to be raised again at the next look.
+    """
+
+    def __init__(self) -> None:
+        self.told: BaseException | None = None
+
+    def come(self, number: int, frame: object) -> NoReturn:
+        """As a signal's handler."""
+        self.told = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + signal.SIGTERM)
+        raise self.told
+
+    def look(self) -> None:
+        if self.told is not None:
+            raise self.told
+
+
+class Show:
+    """One demo on one stage, until somebody wishes its end."""
+
+    def __init__(self, stage: Stage, asked: Asked, wish: Wish) -> None:
         self.stage = stage
         self.asked = asked
+        self.wish = wish
         self.cast = Cast(stage)
         self.screen = Screen(_console())
         self.acts: list[Act] = []
@@ -145,6 +169,7 @@ class Show:
 
     def _tend(self) -> None:
         """One look at everything."""
+        self.wish.look()
         if self.web and not self.web.alive:
             raise CannotStart(f"The web server ended {self.web.death()}:\n{self.web.said()}")
         self._replace_the_dead()

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from example_project.demo.script import STATEMENTS
+from example_project.demo.show import Wish
 from example_project.demo.stage import VARIABLE
 from tests.processes import Processes
 
@@ -128,3 +129,18 @@ def test_a_demo_that_cannot_start_says_why_and_leaves_nothing(demos: Processes, 
         assert why in demos.output(process)
     assert not left_behind(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_wish_to_end_that_comes_amid_a_destructor_is_not_forgotten() -> None:
+    class Last:
+        def __del__(self) -> None:
+            with pytest.raises(KeyboardInterrupt):
+                wish.come(signal.SIGINT, None)  # where Python would only say that it ignored it
+
+    wish = Wish()
+    wish.look()
+    Last()
+    with pytest.raises(KeyboardInterrupt):
+        wish.look()
+    with pytest.raises(SystemExit, match="143"):
+        wish.come(signal.SIGHUP, None)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 import signal
-import sys
 from argparse import ArgumentParser
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from example_project.demo import stage
 from example_project.demo.processes import CannotStart
 from example_project.demo.script import STATEMENTS
-from example_project.demo.show import Asked, Show
+from example_project.demo.show import Asked, Show, Wish
 
 
 class Command(BaseCommand):
@@ -37,15 +36,16 @@ class Command(BaseCommand):
             except stage.StageTaken as error:
                 raise CommandError(str(error)) from error
             stage.enter(place)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _end)
-        if not self._survives(place, options):
+        wish = Wish()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, wish.come)
+        if not self._survives(place, options, wish):
             raise CommandError(f"A promise was broken. Database and logs are kept: {place.directory}")
 
-    def _survives(self, place: stage.Stage, options: dict[str, Any]) -> bool:
+    def _survives(self, place: stage.Stage, options: dict[str, Any], wish: Wish) -> bool:
         kept = True
         try:
-            kept = self._play(place, options)
+            kept = self._play(place, options, wish)
         except KeyboardInterrupt:
             self.stdout.write("\nEnded; web server and worker are gone.")
         except CannotStart as error:
@@ -55,13 +55,9 @@ class Command(BaseCommand):
                 place.clear()
         return kept
 
-    def _play(self, place: stage.Stage, options: dict[str, Any]) -> bool:
+    def _play(self, place: stage.Stage, options: dict[str, Any], wish: Wish) -> bool:
         seed = random.randrange(10**6) if options["seed"] is None else options["seed"]
         asked = Asked(port=options["port"], once=options["once"], seed=seed, statement=options["statement"])
-        show = Show(place, asked)
+        show = Show(place, asked, wish)
         show.screen.say(f"seed {seed}: a worker will be killed before statement {asked.chosen()} of a checkout's transactions")
         return show.run()
-
-
-def _end(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
