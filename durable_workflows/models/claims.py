@@ -102,7 +102,7 @@ def claim(
         sql = f"UPDATE {RUNS} SET {changes} WHERE id IN ({picked}) RETURNING {columns}"
         all_params = [*change_params, *params]
     with turn(connection):
-        rows = dialects.run(connection, sql, all_params).fetchall()
+        rows = dialects.send(connection, sql, all_params).fetchall()
     return [_read(connection, row, claimer, token) for row in rows]
 
 
@@ -180,9 +180,9 @@ def _quoted(connection: BaseDatabaseWrapper) -> list[str]:
 def _read(connection: BaseDatabaseWrapper, row: Sequence[Any], claimer: Claimer, token: str) -> Claim:
     (run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries) = row
     return Claim(
-        id=run_id, name=name, inputs=inputs, queue=queue, attempt=attempt, generation=generation,
+        id=run_id, name=name, inputs=inputs, queue=queue, attempt=int(attempt), generation=int(generation),
         deadline=dialects.read_datetime(connection, deadline), parent_id=parent, user=user, forked_from=forked_from,
-        fan_in=fan_in, recovery_attempts=recoveries, token=token, worker_id=claimer.worker_id,
+        fan_in=int(fan_in), recovery_attempts=int(recoveries), token=token, worker_id=claimer.worker_id,
     )  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def run(connection: BaseDatabaseWrapper, sql: str, params: Params = ()) -> Any:
 
 
 def send(connection: BaseDatabaseWrapper, sql: str, params: Params = ()) -> Any:
-    """The same for the hottest, whose parameters are text and numbers, and which return nothing, or texts."""
+    """The same for the hottest, whose parameters are text, numbers and lists of text; its rows may come as text."""
     if connection.vendor == "postgresql" and config().prepared_statements:
         return prepared.send(connection, sql, params)
     return _execute(connection, sql, params)

@@ -54,7 +54,7 @@ def _by_cursor(connection: Any, session: _Session, sql: str, params: Params) -> 
 
 
 def send(connection: Any, sql: str, params: Params) -> Any:
-    """Execute a statement whose parameters and columns are text or numbers; its rows come as text."""
+    """Execute a statement whose parameters are text, numbers or lists of text; its rows come as text."""
     session = _session(connection)
     if not session.fits():
         return _by_cursor(connection, session, sql, params)
@@ -150,10 +150,16 @@ def _numbered(sql: str) -> str:
 def _text(value: Any) -> bytes | None:
     if value is None:
         return None
-    text = value if type(value) is str else str(value.value if isinstance(value, Enum) else value)
+    text = value if type(value) is str else _written(value)
     if "\0" in text:  # libpq would take the text to end there
         raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
     return text.encode()
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):  # of texts, as PostgreSQL writes arrays
+        return "{" + ",".join('"' + re.sub(r'(["\\\\])', r"\\\1", item) + '"' for item in value) + "}"
+    return str(value.value if isinstance(value, Enum) else value)
 
 
 def _read(value: bytes | None) -> str | None:

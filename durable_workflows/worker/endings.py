@@ -27,7 +27,7 @@ from durable_workflows.models.transactions import in_autocommit
 from durable_workflows.worker.groups import LARGEST_GROUP
 from durable_workflows.worker.pool import ENDING_SECONDS
 
-GATHERING_SECONDS = 0.002
+GATHERING_SECONDS = 0.004  # a thread that leaves an outcome waits for nothing, so a larger group costs nobody time
 MOST_CONCLUDING = 4  # threads, each with a session of its own
 
 

@@ -104,6 +104,13 @@ def test_texts_come_back_as_they_went() -> None:
         assert sent.fetchall() == [(str(number), text, None)]
 
 
+def test_a_list_of_texts_goes_as_an_array() -> None:
+    texts = ["", "plain", 'a "quoted" one', "back\\slash", "{curly}", "with, comma", "NULL", "世界"]
+    sent = dialects.send(connection, "SELECT unnest(%s::text[])", [texts])
+    assert [text for (text,) in sent.fetchall()] == texts
+    assert dialects.send(connection, "SELECT 1 WHERE 'x' = ANY(%s)", [[]]).fetchall() == []
+
+
 @pytest.mark.usefixtures("few")
 def test_what_a_text_must_not_hold_is_refused_and_not_cut_off() -> None:
     with pytest.raises(DataError, match="NUL"):
