@@ -92,11 +92,12 @@ class Pool:
         """Other databases as at a request's end; the runs' own connection is kept while it works."""
         if conf.debug():
             reset_queries()
-        kept = dialects.alias()
-        for connection in connections.all(initialized_only=True):
+        kept = dialects.connection()
+        opened = connections.all(initialized_only=True) if len(connections.settings) > 1 else [kept]
+        for connection in opened:
             if leftovers.is_open(connection):
                 leftovers.roll_back(connection)
-            elif connection.alias != kept:
+            elif connection is not kept:
                 connection.close_if_unusable_or_obsolete()
             elif connection.errors_occurred and not _usable(connection):
                 connection.close()
