@@ -120,9 +120,15 @@ class LeftEndings:
     def _conclude(self, left: _Left) -> None:
         with self._lock:
             self._to_conclude.put(left)
-            if self._concluding < MOST_CONCLUDING:
-                self._concluding += 1
-                threading.Thread(target=self._conclude_all, name="durable-concluding", daemon=True).start()
+            wanted = self._concluding < MOST_CONCLUDING
+            self._concluding += wanted
+        if not wanted:
+            return
+        try:
+            threading.Thread(target=self._conclude_all, name="durable-concluding", daemon=True).start()
+        except RuntimeError:  # the system has no thread to give: late is better than never
+            while (waiting := self._next_to_conclude()) is not None:
+                self._settle(waiting, waiting.conclusion.conclude)
 
     def _conclude_all(self) -> None:
         self._prepare()

@@ -118,13 +118,17 @@ def test_a_thread_goes_on_while_its_outcome_is_on_its_way(
     assert_each_ended_once(ids, finished)
 
 
-@pytest.mark.parametrize("why", ["refused", "locked out", "away"])
+@pytest.mark.parametrize("why", ["refused", "locked out", "away", "its reply was lost"])
 def test_what_no_group_writes_is_written_singly(
     counter: Counter, finished: list[tuple[str, str, Any]], monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
+    end_group = outcomes.end_group
+
     def refuse(connection: Any, items: Sequence[Any]) -> list[bool]:
         if why == "refused":
             return [False] * len(items)
+        if why == "its reply was lost":
+            assert all(end_group(connection, items))
         raise OperationalError("database is locked" if why == "locked out" else "the server has gone away")
 
     monkeypatch.setattr(outcomes, "end_group", refuse)
@@ -178,4 +182,25 @@ def test_a_worker_that_stops_in_peace_writes_them(counter: Counter, finished: li
         until(lambda: len(STEPS_TAKEN) == RUNS, "all are executed")
         threading.Timer(0.2, counter.let_go.set).start()
         assert worker.stop(grace=SECONDS) == 0
+    assert_each_ended_once(ids, finished)
+
+
+def test_without_a_thread_to_be_had_they_are_concluded_all_the_same(
+    counter: Counter, finished: list[tuple[str, str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_thread = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "durable-concluding":
+            raise RuntimeError("can't start new thread")
+        start_thread(thread)
+
+    monkeypatch.setattr(outcomes, "end_group", lambda connection, endings: [False] * len(endings))
+    ids = start()
+    with durable_worker(threads=2):
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        until(lambda: len(STEPS_TAKEN) == RUNS, "all are executed")
+        counter.let_go.set()
+        until(lambda: len(finished) == RUNS, "all are told")
+        monkeypatch.setattr(threading.Thread, "start", start_thread)
     assert_each_ended_once(ids, finished)
