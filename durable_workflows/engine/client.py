@@ -15,7 +15,7 @@ from durable_workflows import clock, runtime
 from durable_workflows import options as start_options
 from durable_workflows.context import Caller, Current
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting
+from durable_workflows.engine import awaiting, children, managing, messaging
 from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
@@ -60,7 +60,7 @@ class Outside(Caller):
         came = None
         if self._persistently(lambda: in_autocommit(_insert_leased, leased)) or self._is_there(leased):
             with remembered(services, leased.id):
-                came = run(workflow, awaiting.claim_of(leased), services, True)
+                came = run(workflow, children.claim_of(leased), services, True)
         if came is None:
             return self.result(leased.id, None)
         if came.error is not None:
@@ -104,7 +104,7 @@ class Outside(Caller):
         awaiting.check_timeout(timeout)
 
         def look() -> str | None:
-            found = correspondence.latest(dialects.connection(), workflow_id, awaiting.check_key(key))
+            found = correspondence.latest(dialects.connection(), workflow_id, messaging.check_key(key))
             if found is None and timeout != 0:
                 refuse_atomic(dialects.connection(), "waiting for an event", _inside_atomic)
             return found
@@ -135,7 +135,7 @@ class Outside(Caller):
         _ring(workflow_id)
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
-        changed = self._persistently(lambda: in_write_transaction(awaiting.verbs(workflow_ids, options)[verb]))
+        changed = self._persistently(lambda: in_write_transaction(managing.verbs(workflow_ids, options)[verb]))
         for workflow_id in workflow_ids:
             _ring(workflow_id)
         return changed

@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows import clock
 from durable_workflows.context import Caller, Current
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, steps
+from durable_workflows.engine import awaiting, children, managing, messaging, pauses, steps
 from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
@@ -227,10 +227,10 @@ class Execution(Caller):
         return steps.call(self, step, args, kwargs)
 
     def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return awaiting.call_child(self, workflow, (args, kwargs))
+        return children.call_child(self, workflow, (args, kwargs))
 
     def start(self, target: Workflow | Step | str, call: Any, options: StartOptions) -> str:
-        return awaiting.start(self, target, call, options)
+        return children.start(self, target, call, options)
 
     def result(self, workflow_id: str, timeout: float | None) -> Any:
         return awaiting.result(self, workflow_id, timeout)
@@ -239,22 +239,22 @@ class Execution(Caller):
         return awaiting.first(self, workflow_ids, timeout)
 
     def send(self, workflow_id: str, message: Any, topic: str | None, key: str | None) -> None:
-        awaiting.send(self, workflow_id, message, (topic, key))
+        messaging.send(self, workflow_id, message, (topic, key))
 
     def recv(self, topic: str | None, timeout: float | None, default: Any) -> Any:
-        return awaiting.recv(self, topic, timeout, default)
+        return messaging.recv(self, topic, timeout, default)
 
     def set_event(self, key: str, value: Any) -> None:
-        awaiting.set_event(self, key, value)
+        messaging.set_event(self, key, value)
 
     def get_event(self, workflow_id: str, key: str, timeout: float | None, default: Any) -> Any:
-        return awaiting.get_event(self, (workflow_id, key), timeout, default)
+        return messaging.get_event(self, (workflow_id, key), timeout, default)
 
     def sleep(self, seconds: float) -> None:
-        awaiting.sleep(self, seconds)
+        pauses.sleep(self, seconds)
 
     def sleep_until(self, moment: datetime) -> None:
-        awaiting.sleep_until(self, moment)
+        pauses.sleep_until(self, moment)
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
-        return awaiting.manage(self, verb, workflow_ids, options)
+        return managing.manage(self, verb, workflow_ids, options)

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.context import Caller, Current
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting
+from durable_workflows.engine import managing, messaging
 from durable_workflows.engine.operations import Operation, database
 from durable_workflows.engine.starting import Parent, child_id, new_run
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow
@@ -71,7 +71,7 @@ class InStep(Caller):
     def set_event(self, key: str, value: Any) -> None:
         payload = dumps(value, what=f"event {key!r} in step {self.operation.name!r}")
         claim, place = self.execution.claim, self.operation.place
-        awaiting.check_key(key)
+        messaging.check_key(key)
         in_write_transaction(lambda connection: correspondence.publish(connection, claim, key, value=payload, place=place))
         self._ring(claim.id)
 
@@ -98,7 +98,7 @@ class InStep(Caller):
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> int:
         def act(connection: BaseDatabaseWrapper) -> int:
-            changed = awaiting.verbs(workflow_ids, options)[verb](connection)
+            changed = managing.verbs(workflow_ids, options)[verb](connection)
             self._refuse_to_end_itself(connection)
             return changed
 

@@ -25,7 +25,7 @@ from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint
 from durable_workflows.models.reading import Recorded
 from durable_workflows.models.transactions import in_write_transaction
 from durable_workflows.models.waking import WaitFor, forget
-from durable_workflows.serializers import dump_error, loads
+from durable_workflows.serializers import dump_error, dumps, loads
 
 if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
@@ -57,6 +57,19 @@ class Operation:
         self.place = place
         self.recorded = recorded
         self.began = self.waits_since = clock.monotonic()
+
+    @property
+    def here(self) -> Any:
+        """This call's place, as a ``WaitFor`` is told it."""
+        branch, position = self.place
+        return {"branch": branch, "position": position}
+
+    def payload(self, value: Any, what: str) -> str:
+        """A value as it is stored; one that cannot be makes the call fail."""
+        try:
+            return dumps(value, what=f"{what} of {self.name}")
+        except Exception as error:  # noqa: BLE001  # encoding runs users' code; whatever it raises is recorded
+            self.fail(error)
 
     def answer(self) -> Any:
         """Return or raise what is recorded."""

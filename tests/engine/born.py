@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from durable_workflows.engine.awaiting import claim_of
+from durable_workflows.engine.children import claim_of
 from durable_workflows.engine.runner import run_claimed
 from durable_workflows.engine.services import PlainServices
 from durable_workflows.ids import new_run_id, new_token
