@@ -26,7 +26,13 @@ from durable_workflows.exceptions import (
     WorkflowNotRegistered,
 )
 from durable_workflows.handles import WorkflowHandle
-from durable_workflows.options import SetWorkflowAttributes, SetWorkflowID, SetWorkflowTimeout, SetWorkflowUser
+from durable_workflows.options import (
+    SetEnqueueOptions,
+    SetWorkflowAttributes,
+    SetWorkflowID,
+    SetWorkflowTimeout,
+    SetWorkflowUser,
+)
 from durable_workflows.primitives import (
     cancel_workflow,
     cancel_workflows,
@@ -42,6 +48,7 @@ from durable_workflows.primitives import (
     set_event,
     sleep,
     sleep_until,
+    start_many,
     start_workflow,
     wait_all,
     wait_first,
@@ -66,6 +73,7 @@ __all__ = [
     "PayloadTooLarge",
     "Queue",
     "RegistrationConflict",
+    "SetEnqueueOptions",
     "SetWorkflowAttributes",
     "SetWorkflowID",
     "SetWorkflowTimeout",
@@ -96,6 +104,7 @@ __all__ = [
     "set_event",
     "sleep",
     "sleep_until",
+    "start_many",
     "start_workflow",
     "step",
     "transaction",

@@ -60,6 +60,10 @@ class Caller(ABC):
         """Insert a run and return its id."""
 
     @abstractmethod
+    def start_many(self, target: Workflow | Step | str, calls: Sequence[Any], options: StartOptions) -> list[str]:
+        """Insert several runs at once and return their ids."""
+
+    @abstractmethod
     def result(self, workflow_id: str, timeout: float | None) -> Any: ...
 
     @abstractmethod

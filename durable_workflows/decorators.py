@@ -17,8 +17,6 @@ from durable_workflows.retries import RetryPolicy
 from durable_workflows.schedules import CronSchedule
 from durable_workflows.texts import valid_text
 
-VERSION_MAX_LENGTH = 128
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -82,7 +80,7 @@ def workflow(  # noqa: PLR0913  # the public door's parameters
             f"max_recovery_attempts is a whole number that is not negative, or None, not {max_recovery_attempts!r}."
         )
     if version is not None:
-        valid_text(version, "A version", VERSION_MAX_LENGTH)
+        valid_text(version, "A version", options.VERSION_MAX_LENGTH)
 
     def decorate(func: Callable[..., Any]) -> Any:
         return _declare(func, lambda plain: Workflow(

@@ -135,6 +135,11 @@ def housekeeping(*, what: str, count: object, **kwargs: Any) -> None:
     _write(logging.DEBUG, "Housekeeping, %s: %s", what, _count(count))
 
 
+def queue_unreadable(*, queue: str, problem: object, **kwargs: Any) -> None:
+    text = "The runs of queue %s wait, since its row says no limits that can be kept%s. Mend the row's declared or overrides"
+    _write(logging.ERROR, text, queue, _because(problem))
+
+
 def schedule_paused(*, schedule: str, error: object, **kwargs: Any) -> None:
     text = "Schedule %s is paused, since its row cannot be fired%s. Mend the row, and set its paused to false"
     _write(logging.ERROR, text, schedule, _because(error))
@@ -161,8 +166,7 @@ RECEIVERS = {
     for receiver in (
         attended, run_started, run_suspended, run_finished, run_stranded, step_failed, should_retry_failed, error_lost,
         step_held_transaction, hook_failed, body_wrote, worker_started, worker_stopped, process_ended, worker_lost,
-        housekeeping, schedule_paused,
-        loop_failed,
+        housekeeping, queue_unreadable, schedule_paused, loop_failed,
     )
 }  # fmt: skip
 

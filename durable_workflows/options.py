@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.texts import valid_json, valid_text
 
 ID_MAX_LENGTH = 255
 TOO_LONG = 10**10  # seconds, some three hundred years: what is no wait, but a mistake or somebody's "for ever"
+
+
+Policy = Literal["reject", "return-existing"]
+MOST_PRIORITY = 2**31 - 1
+VERSION_MAX_LENGTH = 128
 
 
 class _Inherit:
@@ -37,6 +42,13 @@ class StartOptions:
     timeout: float | _Inherit | None = INHERIT
     attributes: Mapping[str, Any] = field(default_factory=dict)
     user: str | None = None
+    # What ``SetEnqueueOptions`` says; all but the version need a queue.
+    priority: int | None = None
+    deduplication_id: str | None = None
+    duplication_policy: Policy = "reject"
+    delay: float | None = None
+    partition_key: str | None = None
+    app_version: str | None = None
 
 
 class _IdBox:
@@ -56,11 +68,36 @@ _ambient: ContextVar[StartOptions] = ContextVar("durable_workflows_options", def
 
 
 def taken(queue: str | None = None) -> StartOptions:
-    """The options in force for a start made here and now; uses up a ``SetWorkflowID``."""
+    """
+    The options in force for a start made here and now; uses up a ``SetWorkflowID``.
+
+    :raises InvalidUse: if an option needs a queue and there is none.
+    """
     box, ambient = _box.get(), _ambient.get()
+    if queue is None and ambient is not _NONE:
+        _refuse_without_queue(ambient)
     if box is None and queue is None:
         return ambient
     return replace(ambient, workflow_id=box.take() if box else None, queue=queue)
+
+
+def _refuse_without_queue(ambient: StartOptions) -> None:
+    asked = [shown for name, shown in _OF_QUEUES.items() if getattr(ambient, name) is not None]
+    if asked:
+        raise InvalidUse(
+            f"{', '.join(asked)}: only a queue can keep to it, and this start names none. Use queue.enqueue(...), or leave it"
+            " out."
+        )
+
+
+_OF_QUEUES = {
+    "priority": "priority", "deduplication_id": "deduplication_id", "delay": "delay", "partition_key": "queue_partition_key",
+}  # fmt: skip
+
+
+def call_of(arguments: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """One item of ``start_many``: a tuple is all positional arguments, anything else is the only one."""
+    return (arguments if isinstance(arguments, tuple) else (arguments,)), {}
 
 
 def valid_id(workflow_id: str) -> str:
@@ -168,6 +205,56 @@ class SetWorkflowUser(_Block):
 
     def _enter(self) -> Token[Any]:
         return _ambient.set(replace(_ambient.get(), user=self.user))
+
+
+class SetEnqueueOptions(_Block):
+    """
+    How the runs enqueued inside the block queue; not inherited by children. Nested blocks add to outer ones.
+
+    :param priority: at least 1, lower goes first; runs without one go first of all.
+    :param deduplication_id: at most one unfinished run of the queue has it.
+    :param duplication_policy: what a second one meets: "reject" raises ``Deduplicated``, "return-existing" gives the handle of
+        the run that has the id, and drops the new arguments.
+    :param delay: seconds before which the run is not started.
+    :param queue_partition_key: the partition of a queue that has partitions.
+    :param app_version: only workers of this ``APP_VERSION`` run it.
+    :raises InvalidUse: for a value out of range.
+    """
+
+    def __init__(  # the public door's parameters
+        self,
+        *,
+        priority: int | None = None,
+        deduplication_id: str | None = None,
+        duplication_policy: Policy | None = None,
+        delay: float | None = None,
+        queue_partition_key: str | None = None,
+        app_version: str | None = None,
+    ) -> None:
+        if priority is not None and (type(priority) is not int or not 1 <= priority <= MOST_PRIORITY):
+            raise InvalidUse(f"A priority is a whole number from 1 to {MOST_PRIORITY}, not {priority!r}.")
+        if duplication_policy not in (None, "reject", "return-existing"):
+            raise InvalidUse(f"duplication_policy is 'reject' or 'return-existing', not {duplication_policy!r}.")
+        if delay is not None and (type(delay) not in (int, float) or not 0 <= delay < TOO_LONG):
+            raise InvalidUse(f"A delay is a number of seconds from 0 to under {TOO_LONG:,}, not {shown(delay)}.")
+        given = {
+            "priority": priority,
+            "deduplication_id": _text(deduplication_id, "A deduplication id", ID_MAX_LENGTH),
+            "duplication_policy": duplication_policy,
+            "delay": delay,
+            "partition_key": _text(queue_partition_key, "A partition key", ID_MAX_LENGTH),
+            "app_version": _text(app_version, "A version", VERSION_MAX_LENGTH),
+        }
+        self.given: Any = {name: value for name, value in given.items() if value is not None}
+
+    def _enter(self) -> Token[Any]:
+        return _ambient.set(replace(_ambient.get(), **self.given))
+
+
+def _text(value: str | None, what: str, longest: int) -> str | None:
+    if value is not None and not valid_text(value, what, longest).strip():
+        raise InvalidUse(f"{what} must not be empty or blank.")
+    return value
 
 
 class none_set:  # noqa: N801  # reads as a phrase: with none_set()

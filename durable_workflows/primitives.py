@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import MAXYEAR, datetime
 from typing import Any, TypeVar, cast
 
@@ -26,6 +26,22 @@ def start_workflow(target: Callable[..., R] | str, /, *args: Any, **kwargs: Any)
     :raises WorkflowConflict: if ``SetWorkflowID`` names a run of another workflow.
     """
     return WorkflowHandle(runtime.here().start(options_target(target), (args, kwargs), options.taken()))
+
+
+def start_many(target: Callable[..., R] | str, arguments: Iterable[Any], /) -> list[WorkflowHandle[R]]:
+    """
+    Start a workflow many times, in one transaction and with few statements: all, or none; in a workflow one recorded step.
+
+    ``queue.enqueue_many`` does the same on a queue of your choice.
+
+    :param target: as ``start_workflow`` has it.
+    :param arguments: for each run a tuple of its arguments, or its only argument if that is no tuple.
+    :returns: the handles, in the same order.
+    :raises NotSerializable: if an argument cannot be stored.
+    :raises InvalidUse: inside ``SetWorkflowID`` and with a deduplication id, which are for one run.
+    """
+    calls = [options.call_of(each) for each in arguments]
+    return [*map(WorkflowHandle, runtime.here().start_many(options_target(target), calls, options.taken()))]
 
 
 def sleep(seconds: float) -> None:

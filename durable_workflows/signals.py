@@ -31,6 +31,7 @@ worker_stopped = Signal()  # worker_id, handed_back
 process_ended = Signal()  # pid, status (negative: by that signal), replaced_in (seconds or None): one of several
 worker_lost = Signal()  # worker_id, runs, stopped (in order, and could not give them back): another's runs were taken back
 housekeeping = Signal()  # what, count
+queue_unreadable = Signal()  # queue, problem: its row says nothing that can be kept, so its runs wait
 schedule_paused = Signal()  # schedule, error: its row cannot work until somebody mends it
 loop_failed = Signal()  # loop, error, retry_in, failures (in a row)
 

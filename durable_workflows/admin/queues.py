@@ -21,7 +21,7 @@ from durable_workflows.states import RunState
 class QueueAdmin(ReadOnlyAdmin):
     """Queues, to look at."""
 
-    list_display = ("name", "active", "limits", "waiting", "runs", "updated")
+    list_display = ("name", "active", "limits", "runs", "updated")
     ordering = ("name",)
     search_fields = ("name",)
     list_filter = ("paused",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ from durable_workflows import options as start_options
 from durable_workflows.definitions import Step, Workflow
 from durable_workflows.engine import awaiting
 from durable_workflows.engine.operations import Effect, Operation, database
-from durable_workflows.engine.starting import Call, Parent, begun, child_id, new_run
+from durable_workflows.engine.starting import Call, Parent, begun, child_id, inserted, new_run, new_runs
 from durable_workflows.ids import new_token
 from durable_workflows.models import reading, starts
 from durable_workflows.models.claims import Claim
+from durable_workflows.models.newruns import NewRun
 from durable_workflows.models.steps import Kind
 from durable_workflows.options import StartOptions
 from durable_workflows.serializers import dumps
@@ -32,17 +34,42 @@ def start(execution: Execution, target: Workflow | Step | str, call: Call, optio
     run = _child(execution, operation, target, call, options)
 
     def insert(connection: BaseDatabaseWrapper) -> Effect:
-        starts.insert(connection, [run])
-        return Effect(output=dumps(run.id, what="id of a child"), child_id=run.id)
+        child = inserted(connection, run, options)
+        return Effect(output=dumps(child, what="id of a child"), child_id=child)
 
     started = str(operation.commit(insert))
     execution.started_here.add(started)
     return started
 
 
+def start_many(execution: Execution, target: Workflow | Step | str, calls: Sequence[Call], options: StartOptions) -> list[str]:
+    """Start several runs: one recorded step, in one transaction with all their rows."""
+    operation = execution.operation("durable.start_many", Kind.START)
+    if operation.recorded:
+        return list(operation.answer())
+    claim, place = execution.claim, operation.place
+
+    def parent_of(number: int) -> Parent:
+        return Parent(id=claim.id, child_id=child_id(claim, *place, number), deadline=claim.deadline, user=claim.user)
+
+    try:
+        runs = new_runs(target, calls, options, parent_of)
+    except Exception as error:  # noqa: BLE001  # encoding runs users' code; whatever it raises is recorded
+        operation.fail(error)
+    ids = [run.id for run in runs]
+
+    def insert(connection: BaseDatabaseWrapper) -> Effect:
+        starts.insert(connection, runs)
+        return Effect(output=dumps(ids, what="ids of children"))
+
+    operation.commit(insert)
+    execution.started_here.update(ids)
+    return ids
+
+
 def _child(
     execution: Execution, operation: Operation, target: Workflow | Step | str, call: Call, options: StartOptions
-) -> starts.NewRun:
+) -> NewRun:
     claim = execution.claim
     parent = Parent(id=claim.id, child_id=child_id(claim, *operation.place), deadline=claim.deadline, user=claim.user)
     try:
@@ -62,25 +89,25 @@ def call_child(execution: Execution, workflow: Workflow, call: Call) -> Any:
     run = _child(execution, operation, workflow, call, options)
     run = begun(run, lambda: execution.persistently(lambda: reading.database_now(database())))
     lease = replace(run, worker_id=execution.claim.worker_id, token=new_token())
-    inserted: list[str] = []
+    born: list[str] = []
 
     def insert(connection: BaseDatabaseWrapper) -> Effect:
-        inserted[:] = starts.insert(connection, [lease])
+        born[:] = starts.insert(connection, [lease])
         return Effect(output=dumps(run.id, what="id of a child"), child_id=run.id)
 
     child = str(operation.commit(insert))
     execution.started_here.add(child)
-    if inserted or _is_there(execution, lease):
+    if born or _is_there(execution, lease):
         execution.run_inline(workflow, claim_of(lease))
     return awaiting.result(execution, child, None)
 
 
-def _is_there(execution: Execution, lease: starts.NewRun) -> bool:
+def _is_there(execution: Execution, lease: NewRun) -> bool:
     """Whether what has taken the id is this very call, inserted by a transaction whose COMMIT reply was lost."""
     return execution.persistently(lambda: reading.holds(database(), lease.id, lease.token or ""))
 
 
-def claim_of(run: starts.NewRun) -> Claim:
+def claim_of(run: NewRun) -> Claim:
     """The lease that a run was born with."""
     return Claim(
         id=run.id, name=run.name, inputs=run.inputs, queue=run.queue, attempt=1, generation=0, deadline=run.deadline,

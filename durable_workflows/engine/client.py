@@ -20,10 +20,11 @@ from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
 from durable_workflows.engine.services import PlainServices, persistently, remembered
-from durable_workflows.engine.starting import Lease, begun, new_run
+from durable_workflows.engine.starting import Lease, begun, inserted, new_run, new_runs
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowFailed, WorkflowNotFound
 from durable_workflows.ids import new_token
 from durable_workflows.models import correspondence, dialects, reading, starts
+from durable_workflows.models.newruns import NewRun
 from durable_workflows.models.reading import Outcome, Recorded
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction, on_commit, refuse_atomic
 from durable_workflows.options import StartOptions
@@ -45,10 +46,14 @@ class Outside(Caller):
         runtime.local()  # hears of what becomes claimable, and hints to the workers
         connection = dialects.connection()
         if connection.in_atomic_block:
-            starts.insert(connection, [run])
-        else:
-            self._persistently(lambda: in_autocommit(starts.insert, [run]))
-        return run.id
+            return inserted(connection, run, options)
+        return self._persistently(lambda: in_autocommit(inserted, run, options))
+
+    def start_many(self, target: Workflow | Step | str, calls: Sequence[Any], options: StartOptions) -> list[str]:
+        runs = new_runs(target, calls, options, lambda number: None)
+        runtime.local()
+        self._persistently(lambda: in_write_transaction(starts.insert, runs))
+        return [run.id for run in runs]
 
     def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         connection = dialects.connection()
@@ -67,7 +72,7 @@ class Outside(Caller):
             raise came.error
         return came.value
 
-    def _is_there(self, leased: starts.NewRun) -> bool:
+    def _is_there(self, leased: NewRun) -> bool:
         """Whether what has taken the id is this very call, inserted by a statement whose reply was lost."""
         return self._persistently(lambda: reading.holds(dialects.connection(), leased.id, leased.token or ""))
 
@@ -166,7 +171,7 @@ def _inside_atomic(doing: str) -> InvalidUse:
     )
 
 
-def _insert_leased(connection: Any, run: starts.NewRun) -> bool:
+def _insert_leased(connection: Any, run: NewRun) -> bool:
     return bool(starts.insert(connection, [run]))
 
 

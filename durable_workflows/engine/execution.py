@@ -232,6 +232,9 @@ class Execution(Caller):
     def start(self, target: Workflow | Step | str, call: Any, options: StartOptions) -> str:
         return children.start(self, target, call, options)
 
+    def start_many(self, target: Workflow | Step | str, calls: Sequence[Any], options: StartOptions) -> list[str]:
+        return children.start_many(self, target, calls, options)
+
     def result(self, workflow_id: str, timeout: float | None) -> Any:
         return awaiting.result(self, workflow_id, timeout)
 

@@ -17,7 +17,7 @@ from durable_workflows.context import Caller, Current
 from durable_workflows.definitions import Step, Workflow
 from durable_workflows.engine import managing, messaging
 from durable_workflows.engine.operations import Operation, database
-from durable_workflows.engine.starting import Parent, child_id, new_run
+from durable_workflows.engine.starting import Parent, child_id, inserted, new_run, new_runs
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow
 from durable_workflows.models import correspondence, reading, starts
 from durable_workflows.models.transactions import in_write_transaction, on_commit
@@ -51,12 +51,20 @@ class InStep(Caller):
 
     def start(self, target: Workflow | Step | str, call: Any, options: StartOptions) -> str:
         self._started += 1
+        run = new_run(target, call, options, self._parent(self._started))
+        return in_write_transaction(inserted, run, options)
+
+    def start_many(self, target: Workflow | Step | str, calls: Sequence[Any], options: StartOptions) -> list[str]:
+        runs = new_runs(target, calls, options, lambda number: self._parent(self._started + number))
+        self._started += len(runs)
+        in_write_transaction(starts.insert, runs)
+        return [run.id for run in runs]
+
+    def _parent(self, number: int) -> Parent:
+        """The same child id in each attempt of the step, so that one that is repeated does not start a second child."""
         claim = self.execution.claim
-        # The same id in each attempt of the step, so that one that is repeated does not start a second child.
-        own_id = child_id(claim, *self.operation.place, self._started)
-        run = new_run(target, call, options, Parent(id=claim.id, child_id=own_id, deadline=claim.deadline, user=claim.user))
-        in_write_transaction(lambda connection: starts.insert(connection, [run]))
-        return run.id
+        own_id = child_id(claim, *self.operation.place, number)
+        return Parent(id=claim.id, child_id=own_id, deadline=claim.deadline, user=claim.user)
 
     def send(self, workflow_id: str, message: Any, topic: str | None, key: str | None) -> None:
         payload = dumps(message, what=f"message in step {self.operation.name!r}")

@@ -19,7 +19,7 @@ def status_of(run: WorkflowRun) -> WorkflowStatus:
         updated_at=run.updated_at, recovery_attempts=run.recovery_attempts, executor_id=run.worker_id,
         app_version=run.app_version, parent_workflow_id=run.parent_id, forked_from=run.forked_from_id,
         was_forked_from=run.was_forked_from, deduplication_id=run.deduplication_id, priority=run.priority or None,
-        queue_partition_key=run.partition_key, timeout=run.timeout_seconds, deadline=run.deadline,
+        queue_partition_key=run.partition_key or None, timeout=run.timeout_seconds, deadline=run.deadline,
         delay_until=run.due_at if run.status == RunState.DELAYED else None, attributes=dict(run.attributes or {}),
         schedule_name=run.schedule_name, user=run.user,
     )  # fmt: skip

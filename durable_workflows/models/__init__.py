@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from durable_workflows.models.events import Event
 from durable_workflows.models.messages import Message
-from durable_workflows.models.queues import QueueState
-from durable_workflows.models.runs import Stranded, WorkflowRun
+from durable_workflows.models.queues import QueueStart, QueueState
+from durable_workflows.models.runs import Stranded, Turn, WorkflowRun
 from durable_workflows.models.schedules import Schedule
 from durable_workflows.models.steps import Kind, StepAttempt, StepRun
 from durable_workflows.models.streams import StreamEntry
@@ -16,12 +16,14 @@ __all__ = [
     "Event",
     "Kind",
     "Message",
+    "QueueStart",
     "QueueState",
     "Schedule",
     "StepAttempt",
     "StepRun",
     "Stranded",
     "StreamEntry",
+    "Turn",
     "Wait",
     "Worker",
     "WorkflowRun",

@@ -43,6 +43,8 @@ class Claim:
     recovery_attempts: int
     token: str
     worker_id: str
+    partition: str = ""
+    holds_slot: bool = False
 
     @property
     def has_history(self) -> bool:
@@ -63,6 +65,8 @@ _READ = [
     "forked_from_id",
     "fan_in",
     "recovery_attempts",
+    "partition_key",
+    "holds_slot",
 ]
 
 
@@ -75,21 +79,37 @@ class Claimer:
     app_version: str = ""
 
 
-def claim(
-    connection: BaseDatabaseWrapper, claimer: Claimer, queue: str, *, limit: int, token: str, suspects: bool = False
-) -> list[Claim]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
     """
-    Take up to ``limit`` runs of a queue, what was begun first, then by priority, then oldest first.
+    Which runs of a queue are to be taken.
 
-    :param suspects: take those instead that may have killed their worker, to be run alone.
+    :param limit: how many at most.
+    :param partition: of which partition; None: of any, in no particular order of the partitions.
+    :param turns: a condition on the column ``turn``, or none.
+    :param reserved: only those that have kept their place; None: with or without one.
+    :param keeps: whether those taken keep their place from now on when they wait; None: as before.
+    :param suspects: those that may have killed their worker, to be run alone, instead of the others.
     """
-    if not claimer.names or limit < 1:
+
+    queue: str
+    limit: int
+    partition: str | None = ""
+    turns: str = ""
+    reserved: bool | None = None
+    keeps: bool | None = None
+    suspects: bool = False
+
+
+def claim(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, token: str) -> list[Claim]:
+    """Take runs of a queue: what was begun goes first, then by priority, then the oldest."""
+    if not claimer.names or pick.limit < 1:
         return []
-    where, params = _claimable(connection, claimer, queue, limit, suspects)
+    where, params = _claimable(connection, claimer, pick)
     if connection.vendor == "mysql":
-        return _claim_in_two(connection, claimer, token, (where, params))
+        return _claim_in_two(connection, claimer, (pick, token), (where, params))
     picked = f"SELECT id FROM {RUNS} WHERE {where}{dialects.skip_locked(connection)}"
-    changes, change_params = _changes(connection, claimer, token)
+    changes, change_params = _changes(connection, claimer, pick, token)
     columns = ", ".join(_quoted(connection))
     if connection.vendor == "postgresql":
         # MATERIALIZED: a join may otherwise run the subquery again for each row, and claim more than the limit.
@@ -107,17 +127,17 @@ def claim(
 
 
 def _claim_in_two(
-    connection: BaseDatabaseWrapper, claimer: Claimer, token: str, condition: tuple[str, list[Any]]
+    connection: BaseDatabaseWrapper, claimer: Claimer, wanted: tuple[Pick, str], condition: tuple[str, list[Any]]
 ) -> list[Claim]:
     """The portable form, for vendors without ``UPDATE ... RETURNING``: lock, change, read."""
-    where, params = condition
+    (pick, token), (where, params) = wanted, condition
     with write_transaction(connection):
         sql = f"SELECT id FROM {RUNS} WHERE {where}{dialects.skip_locked(connection)}"
         ids = [row[0] for row in dialects.run(connection, sql, params).fetchall()]
         if not ids:
             return []
         marks = ", ".join(["%s"] * len(ids))
-        changes, change_params = _changes(connection, claimer, token)
+        changes, change_params = _changes(connection, claimer, pick, token)
         dialects.run(connection, f"UPDATE {RUNS} SET {changes} WHERE id IN ({marks})", [*change_params, *ids])
         columns = ", ".join(_quoted(connection))
         rows = dialects.run(connection, f"SELECT {columns} FROM {RUNS} WHERE id IN ({marks})", ids).fetchall()
@@ -128,25 +148,37 @@ def has_suspect(connection: BaseDatabaseWrapper, claimer: Claimer, queue: str) -
     """Whether there is a run for this worker that is to be run alone."""
     if not claimer.names:
         return False
-    where, params = _claimable(connection, claimer, queue, 1, True)
+    where, params = _claimable(connection, claimer, Pick(queue=queue, limit=1, partition=None, suspects=True))
     return dialects.run(connection, f"SELECT 1 FROM {RUNS} WHERE {where}", params).fetchone() is not None
 
 
-def _claimable(
-    connection: BaseDatabaseWrapper, claimer: Claimer, queue: str, limit: int, suspects: bool
-) -> tuple[str, list[Any]]:
+def _claimable(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick) -> tuple[str, list[Any]]:
     names, name_params = dialects.one_of(connection, "name", claimer.names)
+    further, further_params = _further(connection, pick)
     sql = (
-        f"status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, suspects)} AND queue = %s AND {names}"
-        " AND (app_version = '' OR app_version = %s) ORDER BY turn, priority, created_at LIMIT %s"
+        f"status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, pick.suspects)} AND queue = %s{further} AND"
+        f" {names} AND (app_version = '' OR app_version = %s) ORDER BY {ORDER} LIMIT %s"
     )
-    return sql, [queue, *name_params, claimer.app_version, limit]
+    return sql, [pick.queue, *further_params, *name_params, claimer.app_version, pick.limit]
 
 
-def _changes(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) -> tuple[str, list[Any]]:
+ORDER = "turn, rank, queued_at"
+
+
+def _further(connection: BaseDatabaseWrapper, pick: Pick) -> tuple[str, list[Any]]:
+    conditions = [f" AND {pick.turns}"] if pick.turns else []
+    if pick.reserved is not None:
+        conditions.append(f" AND holds_slot = {flag(connection, pick.reserved)}")
+    if pick.partition is None:
+        return "".join(conditions), []
+    return f" AND partition_key = %s{''.join(conditions)}", [pick.partition]
+
+
+def _changes(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, token: str) -> tuple[str, list[Any]]:
     now, params = dialects.moment(connection)
+    keeps = "" if pick.keeps is None else f" holds_slot = {flag(connection, pick.keeps)},"
     sql = (
-        "status = 'RUNNING', worker_id = %s, lease_token = %s, attempt = attempt + 1, turn = 0, due_at = NULL,"
+        f"status = 'RUNNING', worker_id = %s, lease_token = %s, attempt = attempt + 1, turn = 0, due_at = NULL,{keeps}"
         f" claimed_at = {now}, updated_at = {now}, started_at = COALESCE(started_at, {now}),"
         " recovery_attempts = CASE WHEN recovery_attempts = 0 THEN 1 ELSE recovery_attempts END,"
         f" deadline = {_deadline(connection)}"
@@ -178,11 +210,13 @@ def _quoted(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _read(connection: BaseDatabaseWrapper, row: Sequence[Any], claimer: Claimer, token: str) -> Claim:
-    (run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries) = row
+    run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries, *place = row
+    partition, holds_slot = place
     return Claim(
         id=run_id, name=name, inputs=inputs, queue=queue, attempt=int(attempt), generation=int(generation),
         deadline=dialects.read_datetime(connection, deadline), parent_id=parent, user=user, forked_from=forked_from,
         fan_in=int(fan_in), recovery_attempts=int(recoveries), token=token, worker_id=claimer.worker_id,
+        partition=partition, holds_slot=holds_slot in (True, 1, "t"),
     )  # fmt: skip
 
 
@@ -219,7 +253,7 @@ def busy_queues(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> list[
         f"SELECT {dialects.placeholder(connection.vendor, 'text')}{anything} WHERE (SELECT turn FROM {RUNS}"
         f" WHERE status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, False)} AND queue = %s"
         # The order has the index used; EXISTS would forget it, and may read the whole table.
-        " ORDER BY turn, priority, created_at LIMIT 1) IS NOT NULL"
+        f" ORDER BY partition_key, {ORDER} LIMIT 1) IS NOT NULL"
     )
     params = [name for queue in queues for name in (queue, queue)]
     rows = dialects.run(connection, " UNION ALL ".join([probe] * len(queues)), params).fetchall()

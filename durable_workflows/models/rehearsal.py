@@ -10,6 +10,7 @@ from django.db.models import F
 from durable_workflows import signals
 from durable_workflows.exceptions import WorkflowNotFound
 from durable_workflows.models.dialects import DatabaseNow
+from durable_workflows.models.queues import QueueStart
 from durable_workflows.models.runs import Stranded, WorkflowRun
 from durable_workflows.models.schedules import Schedule
 from durable_workflows.models.waits import Wait
@@ -25,6 +26,7 @@ def bring_forward(connection: BaseDatabaseWrapper, by: timedelta) -> None:
     runs = WorkflowRun.objects.using(connection.alias)
     runs.exclude(due_at=None, deadline=None).update(due_at=F("due_at") - by, deadline=F("deadline") - by)
     Wait.objects.using(connection.alias).exclude(due_at=None).update(due_at=F("due_at") - by)
+    QueueStart.objects.using(connection.alias).update(at=F("at") - by)
     ticks = Schedule.objects.using(connection.alias).exclude(next_fire_at=None)
     ticks.update(next_fire_at=F("next_fire_at") - by)
     signals.at_commit(signals.claimable, connection.alias)

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from durable_workflows.models.deletion import Counts, delete_finished
 from durable_workflows.models.fields import ExactCharField
-from durable_workflows.models.indexes import Flag, Literal, PartialIndex
+from durable_workflows.models.indexes import Flag, Literal, PartialIndex, PartialUnique
 from durable_workflows.states import TERMINAL, UNFINISHED, RunState
 
 S = RunState
@@ -20,6 +20,12 @@ Wrap = Callable[[str], Any]
 def claimable(value: Wrap) -> Q:
     """What a worker may take."""
     return Q(status=value(S.ENQUEUED), stranded=value(""), suspect=Flag(False))
+
+
+def reserved(value: Wrap) -> Q:
+    """What keeps its place in a queue without being leased."""
+    states = [value(state) for state in sorted(UNFINISHED - {S.RUNNING, S.CANCELLING})]
+    return Q(holds_slot=Flag(True), status__in=states)
 
 
 def unclaimable(value: Wrap) -> Q:
@@ -42,9 +48,17 @@ def limited(value: Wrap) -> Q:
     return Q(status__in=[value(state) for state in sorted(UNFINISHED)], deadline__isnull=False)
 
 
-CLAIMABLE, UNCLAIMABLE, TIMED, LEASED, LIMITED = (
-    condition(Literal) for condition in (claimable, unclaimable, timed, leased, limited)
+CLAIMABLE, RESERVED, UNCLAIMABLE, TIMED, LEASED, LIMITED = (
+    condition(Literal) for condition in (claimable, reserved, unclaimable, timed, leased, limited)
 )
+
+
+class Turn(models.IntegerChoices):
+    """What goes before what in a queue."""
+
+    AHEAD = -1, "resumed, ahead of limits"
+    BEGUN = 0, "begun"
+    NEW = 1, "never started"
 
 
 class Stranded(models.TextChoices):
@@ -116,15 +130,17 @@ class WorkflowRun(models.Model):
     stranded = models.CharField(max_length=16, choices=Stranded.choices, blank=True, db_default="")
     note = models.TextField(null=True, blank=True, help_text="Why the run waits visibly, or was given up.")
 
-    # Where it queues. `turn` is 0 once it has run: what was begun goes before what never started.
+    # Where it queues: by turn, rank and time. What ages ranks alike, and is moved back in time by its priority instead.
     queue = ExactCharField(max_length=128, db_default="default")
-    turn = models.SmallIntegerField(db_default=1)
-    priority = models.IntegerField(db_default=0)
-    partition_key = ExactCharField(max_length=255, null=True, blank=True)
+    partition_key = ExactCharField(max_length=255, blank=True, db_default="")
+    turn = models.SmallIntegerField(choices=Turn.choices, db_default=Turn.NEW)
+    priority = models.IntegerField(db_default=0, help_text="As it was asked for; 0 goes first of all.")
+    rank = models.IntegerField(db_default=0, help_text="The priority as it counts.")
+    queued_at = models.DateTimeField(help_text="Since when it waits for its turn, as it counts.")
     deduplication_id = ExactCharField(max_length=255, null=True, blank=True)
-    # The same id while it is held; NULL when released, so that one unique constraint does on every vendor.
+    # The same id while it is held, else NULL: a constraint without a condition does on every vendor.
     deduplication_lock = ExactCharField(max_length=255, null=True, blank=True)
-    holds_slot = models.BooleanField(db_default=False)
+    holds_slot = models.BooleanField(db_default=False, help_text="Keeps its place in the queue while it waits.")
     app_version = ExactCharField(max_length=128, db_default="", blank=True)
 
     # Who runs it. The token is the fence: every write of an attempt names it.
@@ -191,12 +207,17 @@ class WorkflowRun(models.Model):
             ("start_workflowrun", "Can start workflow runs"),
             ("export_workflowrun", "Can export workflow runs"),
         ]
-        constraints = [models.UniqueConstraint(fields=["queue", "deduplication_lock"], name="durable_run_dedup")]
+        constraints = [
+            PartialUnique(
+                name="durable_run_dedup", fields=["queue", "deduplication_lock"], where=Q(deduplication_lock__isnull=False)
+            ),
+        ]
         indexes = [
             PartialIndex(
-                name="durable_run_claim", fields=["queue", "turn", "priority", "created_at"],
+                name="durable_run_claim", fields=["queue", "partition_key", "turn", "rank", "queued_at"],
                 where=claimable(str), lead=["status", "stranded", "suspect"],
             ),
+            PartialIndex(name="durable_run_reserved", fields=["queue"], where=reserved(str), lead=["holds_slot", "status"]),
             PartialIndex(name="durable_run_due", fields=["due_at"], where=timed(str), lead=["status"]),
             PartialIndex(name="durable_run_lease", fields=["worker_id"], where=leased(str), lead=["status"]),
             PartialIndex(

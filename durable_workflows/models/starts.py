@@ -2,79 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import signals
-from durable_workflows.exceptions import WorkflowConflict
-from durable_workflows.models import dialects
+from durable_workflows.exceptions import Deduplicated, WorkflowConflict
+from durable_workflows.models import bulk, dialects
+from durable_workflows.models.newruns import PLAIN, TIMES, NewRun, times, values
 from durable_workflows.models.runs import WorkflowRun
-from durable_workflows.states import RunState
 
 RUNS = WorkflowRun._meta.db_table
-ROWS_PER_INSERT = 500  # times 22 parameters stays below the smallest limit of the vendors
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
-    """
-    A run to be inserted.
-
-    :param worker_id: with ``token``, the lease of a run that its starter executes itself; it is then born RUNNING.
-    """
-
-    id: str
-    name: str
-    inputs: str
-    queue: str = "default"
-    app_version: str = ""
-    priority: int = 0
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    user: str | None = None
-    parent_id: str | None = None
-    schedule_name: str | None = None
-    timeout_seconds: float | None = None
-    deadline: datetime | None = None
-    max_recovery_attempts: int | None = None
-    worker_id: str | None = None
-    token: str | None = None
-    session: str | None = None
-
-
-_PLAIN = [
-    "id",
-    "name",
-    "inputs",
-    "queue",
-    "app_version",
-    "priority",
-    "attributes",
-    "user",
-    "parent_id",
-    "schedule_name",
-    "timeout_seconds",
-    "deadline",
-    "max_recovery_attempts",
-    "status",
-    "worker_id",
-    "lease_token",
-    "session",
-    "attempt",
-    "recovery_attempts",
-    "turn",
-]
+ROWS_PER_INSERT = 500  # times 30 parameters stays below the smallest limit of the vendors
 
 
 def insert(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> set[str]:
     """
-    Insert runs; those whose id is taken are left as they are.
+    Insert runs; those whose id is taken, or whose deduplication id is held, are left as they are.
 
     :returns: the ids that were inserted.
     :raises WorkflowConflict: if an id belongs to a run of another workflow; nothing is inserted by its statement then.
@@ -91,54 +38,75 @@ def insert(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> set[str]:
 
 
 def _insert_some(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> set[str]:
-    sql, params = _statement(connection, runs)
     if connection.vendor == "postgresql":
         # A conflict must not break the caller's transaction.
-        cursor = dialects.send(connection, f"{sql} ON CONFLICT (id) DO NOTHING RETURNING id", params)
+        sql, params = _statement(connection, runs) if len(runs) == 1 else bulk.statement(runs)
+        cursor = dialects.send(connection, f"{sql} ON CONFLICT DO NOTHING RETURNING id", params)
         return {row[0] for row in cursor.fetchall()}
     try:
-        dialects.send(connection, sql, params)
+        dialects.send(connection, *_statement(connection, runs))
     except IntegrityError:
         # One statement's conflict does not end the transaction on the other vendors.
         if len(runs) > 1:
             return set().union(*(_insert_some(connection, [run]) for run in runs))
-        if not _names(connection, [runs[0].id]):
+        if not _names(connection, [runs[0].id]) and runs[0].deduplication_id is None:
             raise
         return set()
     return {run.id for run in runs}
 
 
+def insert_unless_duplicate(connection: BaseDatabaseWrapper, run: NewRun, *, reject: bool = True) -> str:
+    """
+    Insert a run, unless an unfinished run of its queue holds its deduplication id.
+
+    A run that is there under this very id is no duplicate: it is the same start, made again.
+
+    :param reject: what a duplicate meets: an error, or the id of the run that holds it.
+    :returns: the id of the run that stands for this start.
+    :raises Deduplicated: for a duplicate that is rejected.
+    """
+    for _ in range(ENOUGH):
+        if insert(connection, [run]) or _names(connection, [run.id]):
+            return run.id
+        holder = _holder(connection, run)
+        if holder is not None and reject:
+            raise Deduplicated(holder, run.queue, run.deduplication_id or "")
+        if holder is not None:
+            return holder
+    raise OperationalError(f"Runs that hold the deduplication id {run.deduplication_id!r} came and went. Try again.")
+
+
+ENOUGH = 100  # looks at a holder that had ended each time
+
+
+def _holder(connection: BaseDatabaseWrapper, run: NewRun) -> str | None:
+    sql = f"SELECT id FROM {RUNS} WHERE queue = %s AND deduplication_lock = %s{dialects.past_the_snapshot(connection)}"
+    row = dialects.run(connection, sql, [run.queue, run.deduplication_id]).fetchone()
+    return None if row is None else str(row[0])
+
+
 def _statement(connection: BaseDatabaseWrapper, runs: Sequence[NewRun]) -> tuple[str, list[Any]]:
-    now, now_params = dialects.moment(connection)
+    rows: list[str] = []
     params: list[Any] = []
-    for run in runs:
-        params += [*_values(connection, run), *[*now_params] * (4 if run.worker_id else 2)]
-    rows = [_row(now, begun=run.worker_id is not None) for run in runs]
+    for number, run in enumerate(runs):
+        moments = [dialects.moment(connection, seconds) if seconds is not None else _NULL for seconds in times(run, number)]
+        rows.append(_row(tuple(sql for sql, _ in moments)))
+        params += [*values(run, dialects.write_datetime(connection, run.deadline)), *(p for _, ps in moments for p in ps)]
     return f"INSERT INTO {RUNS} ({_columns(connection.vendor)}) VALUES {', '.join(rows)}", params
+
+
+_NULL: tuple[str, tuple[Any, ...]] = ("NULL", ())
 
 
 @cache
 def _columns(vendor: str) -> str:
     quote = "`{}`" if vendor == "mysql" else '"{}"'
-    return ", ".join(map(quote.format, [*_PLAIN, "created_at", "updated_at", "claimed_at", "started_at"]))
+    return ", ".join(map(quote.format, [*PLAIN, *TIMES]))
 
 
-@cache
-def _row(now: str, *, begun: bool) -> str:
-    begins = f"{now}, {now}" if begun else "NULL, NULL"
-    return f"({', '.join(['%s'] * len(_PLAIN))}, {now}, {now}, {begins})"
-
-
-def _values(connection: BaseDatabaseWrapper, run: NewRun) -> list[Any]:
-    begun = run.worker_id is not None
-    return [
-        run.id, run.name, run.inputs, run.queue, run.app_version, run.priority,
-        json.dumps(dict(run.attributes)) if run.attributes else None,
-        run.user, run.parent_id, run.schedule_name, run.timeout_seconds,
-        dialects.write_datetime(connection, run.deadline), run.max_recovery_attempts,
-        RunState.RUNNING if begun else RunState.ENQUEUED, run.worker_id, run.token, run.session,
-        int(begun), int(begun), 0 if begun else 1,
-    ]  # fmt: skip
+@lru_cache(256)
+def _row(times: tuple[str, ...]) -> str:
+    return f"({', '.join([*['%s'] * len(PLAIN), *times])})"
 
 
 def refuse_other_workflows(connection: BaseDatabaseWrapper, names: Mapping[str, str]) -> None:

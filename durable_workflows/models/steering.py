@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from durable_workflows import signals
 from durable_workflows.exceptions import WorkflowNotFound
 from durable_workflows.models.dialects import DatabaseNow
-from durable_workflows.models.runs import Stranded, WorkflowRun
+from durable_workflows.models.runs import Stranded, Turn, WorkflowRun
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waking import lock, wake
 from durable_workflows.states import UNFINISHED, RunState
@@ -56,6 +56,7 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
         signals.at_commit(signals.run_finished, connection.alias, **facts)
     if stopped:
         wake(connection, Kind.RESULT, run_ids)
+        signals.at_commit(signals.claimable, connection.alias)  # a place in a queue may be free
     return stopped
 
 
@@ -71,10 +72,11 @@ def resume(
     """
     require(run_ids, lock(connection, run_ids))
     signals.at_commit(signals.claimable, connection.alias)
-    moved = {"queue": queue} if queue is not None else {}
+    moved = {"queue": queue, "deduplication_lock": None} if queue is not None else {}  # an id is one queue's
     return WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE).update(
-        status=RunState.ENQUEUED, stranded=Stranded.NO, suspect=False, note=None, turn=0, deadline=deadline,
-        timeout_seconds=None, recovery_attempts=0, stalled=0, completed_at=None, updated_at=DatabaseNow(), due_at=None, **moved,
+        status=RunState.ENQUEUED, stranded=Stranded.NO, suspect=False, note=None, turn=Turn.AHEAD, holds_slot=False,
+        deadline=deadline, timeout_seconds=None,
+        recovery_attempts=0, stalled=0, completed_at=None, updated_at=DatabaseNow(), due_at=None, **moved,
     )  # fmt: skip
 
 

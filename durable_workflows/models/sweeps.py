@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from durable_workflows import clock, registry
 from durable_workflows.conf import config
-from durable_workflows.models import dialects, ticking
+from durable_workflows.models import dialects, rules, ticking
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.events import Event
 from durable_workflows.models.indexes import Literal
@@ -30,7 +30,7 @@ from durable_workflows.states import TERMINAL, RunState
 BATCH = 1000
 HEAD = 2000
 UNREADABLE = datetime(9999, 1, 1, tzinfo=UTC)  # PostgreSQL stores later years, and infinity, which Python cannot read
-CLAIM_ORDER = ("turn", "priority", "created_at")
+CLAIM_ORDER = ("partition_key", "turn", "rank", "queued_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class Pulse:
     next_deadline: datetime | None
     next_tick: datetime | None
     suspects: bool
+    queue_stamp: object
     queues: tuple[str, ...]
 
     def due(self, moment: datetime | None) -> bool:
@@ -59,11 +60,11 @@ def pulse(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> Pulse:
     probes, params = _probes(connection.alias, tuple(queues), ticking.declared())
     row = dialects.run(connection, f"SELECT {now}, {probes}", [*now_params, *params]).fetchone()
     at, due, deadline, tick = (dialects.read_datetime(connection, value) for value in row[:4])
-    suspect, *heads = row[4:]
+    suspect, stamp, *heads = row[4:]
     busy = tuple(queue for queue, head in zip(queues, heads, strict=True) if head is not None)
     return Pulse(
         now=at or clock.real_now(), next_due=due, next_deadline=deadline, next_tick=tick, suspects=suspect is not None,
-        queues=busy,
+        queue_stamp=stamp, queues=busy,
     )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ def _probes(alias: str, queues: tuple[str, ...], schedules: tuple[str, ...]) -> 
         _first(runs.filter(LIMITED, deadline__lt=UNREADABLE), "deadline"),
         _first(ticking.served(connection, schedules).filter(next_fire_at__lt=UNREADABLE), "next_fire_at"),
         _first(_suspects(connection, queues), "name"),
+        rules.stamp(alias),
         *(_first(runs.filter(CLAIMABLE, queue=queue), *CLAIM_ORDER) for queue in queues),
     ]
     compiled = [_compiled(connection, first) for first in firsts]

@@ -12,10 +12,12 @@ from durable_workflows.engine.runner import run_claimed
 from durable_workflows.engine.services import PlainServices
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.ids import new_token
-from durable_workflows.models import claims, dialects, sweeps
+from durable_workflows.models import claims, dialects, slots, sweeps
 from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.rules import FREE, read_rules
+from durable_workflows.models.slots import Want
 from durable_workflows.models.transactions import in_write_transaction, refuse_atomic, repeated
-from durable_workflows.worker import Options, scheduling
+from durable_workflows.worker import Options, scheduling, serving
 
 
 def drain(*, queues: Sequence[str] = ()) -> int:
@@ -31,6 +33,7 @@ def drain(*, queues: Sequence[str] = ()) -> int:
     """
     refuse_atomic(dialects.connection(), "drain() was called", _inside_atomic)
     scheduling.declare()
+    serving.declare(Options(queues=tuple(queues)).served())
     executed = 0
     while claimed := _claim(queues) or _claim_after_sweeping(queues):
         run_claimed(claimed, _HERE)
@@ -71,7 +74,8 @@ def _claim(queues: Sequence[str], suspects: bool = False) -> Claim | None:
 
 def _claim_from(connection: BaseDatabaseWrapper, queue: str, suspects: bool) -> list[Claim]:
     me = Claimer(worker_id=f"drain-{new_token()}", names=tuple(registry.names()), app_version=config().app_version)
-    return claims.claim(connection, me, queue, limit=1, token=new_token(), suspects=suspects)
+    rules = read_rules(connection).get(queue, FREE)
+    return slots.take(connection, me, Want(queue=queue, limit=1, suspects=suspects), rules, new_token()).claims
 
 
 _DUTIES: tuple[Callable[[], int], ...] = (

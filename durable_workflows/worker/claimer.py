@@ -20,6 +20,7 @@ from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.transactions import is_lost_connection, repeated
 from durable_workflows.worker.loops import Loop
 from durable_workflows.worker.pool import Pool
+from durable_workflows.worker.serving import Serving
 
 GATHERING_SECONDS = 0.004
 FULL_SECONDS = 0.5
@@ -31,7 +32,7 @@ class Claiming:
     """
     The claim loop of one worker.
 
-    :param queues: which queues are served, asked anew each time.
+    :param serving: the queues that are served.
     :param holds_lease: whether the worker may act. One that was declared lost and does not know it yet would claim what was
         taken from it a moment ago, to be charged for it again.
     """
@@ -40,12 +41,12 @@ class Claiming:
         self,
         pool: Pool,
         claimer: Callable[[], Claimer],
-        queues: Callable[[], tuple[str, ...]],
+        serving: Serving,
         holds_lease: Callable[[], bool],
     ) -> None:
         self.pool = pool
         self.claimer = claimer
-        self.queues = queues
+        self.serving = serving
         self.holds_lease = holds_lease
         self.suspects = False
         self._turn = 0
@@ -60,10 +61,10 @@ class Claiming:
         if not free:
             return 0.0
         taken = self._claim(free)
-        return 0.0 if taken else IDLE_SECONDS
+        return 0.0 if taken else self.serving.seconds_until_next(IDLE_SECONDS)
 
     def _claim(self, free: int) -> int:
-        queues = self.queues()
+        queues = self.serving.to_look_at(self.loop.rung)
         busy = queues if len(queues) == 1 else claims.busy_queues(dialects.connection(), queues)
         if not busy:
             return 0
@@ -80,9 +81,7 @@ class Claiming:
             return []
         claimer, token = self.claimer(), new_token()
         try:
-            claimed = repeated(
-                lambda: claims.claim(dialects.connection(), claimer, queue, limit=limit, token=token, suspects=suspects)
-            )
+            claimed = repeated(lambda: self.serving.take(claimer, queue, limit, token, suspects=suspects).claims)
         except Exception as error:  # noqa: BLE001  # raised again unless the reply was lost
             claimed = self._find_out(error, claimer, token)
         self.pool.submit(claimed)
@@ -119,7 +118,7 @@ class Claiming:
 
     def _with_suspects(self) -> list[str]:
         claimer = self.claimer()
-        return [queue for queue in self.queues() if claims.has_suspect(dialects.connection(), claimer, queue)]
+        return [queue for queue in self.serving.queues() if claims.has_suspect(dialects.connection(), claimer, queue)]
 
     def _waits_for_empty_pool(self, until: float) -> bool:
         """Wait a moment for it, but not if it is empty, or it is too late."""

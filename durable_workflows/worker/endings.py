@@ -23,6 +23,7 @@ from django.db import connections
 from durable_workflows import clock, signals
 from durable_workflows.engine.services import Conclusion
 from durable_workflows.models import dialects, outcomes
+from durable_workflows.models.claims import Claim
 from durable_workflows.models.transactions import in_autocommit
 from durable_workflows.worker.groups import LARGEST_GROUP
 from durable_workflows.worker.pool import ENDING_SECONDS
@@ -43,11 +44,18 @@ class LeftEndings:
 
     :param busy: whether outcomes are being written by their own threads.
     :param prepare: is called first in each thread that opens a session.
+    :param settled: is called with each claim whose outcome was left here, once it is no longer held.
     """
 
-    def __init__(self, busy: Callable[[], bool], prepare: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        busy: Callable[[], bool],
+        prepare: Callable[[], None],
+        settled: Callable[[Claim], None] = lambda claim: None,
+    ) -> None:
         self._busy = busy
         self._prepare = prepare
+        self._settled = settled
         self._held: set[_Left] = set()
         self._lock = threading.Lock()
         self._concluding = 0  # threads
@@ -71,7 +79,15 @@ class LeftEndings:
 
     def run_ids(self) -> set[str]:
         """The runs that this worker still holds though no thread of the pool executes them."""
-        return {left.conclusion.claim.id for left in self._held.copy()}
+        return {claim.id for claim in self.claims()}
+
+    def claims(self) -> list[Claim]:
+        """The same as claims."""
+        return [left.conclusion.claim for left in self._held.copy()]
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether a run's outcome was left here and is not settled yet."""
+        return any(held is claim for held in self.claims())
 
     def leave(self, conclusion: Conclusion) -> bool:
         """Have an outcome written beside others; false if it had better be written where it came about."""
@@ -161,3 +177,4 @@ class LeftEndings:
             signals.send(signals.loop_failed, loop=f"run {left.conclusion.claim.id}", error=error, retry_in=None)
         finally:
             self._held.discard(left)
+            self._settled(left.conclusion.claim)

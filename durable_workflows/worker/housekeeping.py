@@ -59,6 +59,7 @@ class Housekeeping:
 
     def _tick(self) -> float:
         pulse = sweeps.pulse(dialects.connection(), self.queues())
+        self.claiming.serving.read(pulse.queue_stamp)
         self.claiming.suspects = pulse.suspects
         if pulse.queues or pulse.suspects:
             self.claiming.loop.wake()
@@ -66,7 +67,7 @@ class Housekeeping:
         return self._pause(pulse.seconds_until_next())
 
     def _pause(self, next_due: float | None) -> float:
-        poll = config().poll_seconds * (0.9 + random.random() / 5)
+        poll = config().poll_seconds * (0.8 + random.random() / 5)
         return poll if next_due is None else min(poll, max(next_due, SOONEST))
 
     def _due(self, pulse: Pulse) -> Iterator[Callable[[], None]]:

@@ -34,6 +34,7 @@ class Loop(threading.Thread):
         self.prepare = prepare
         self.finish = finish
         self.bell = threading.Event()
+        self.rung = False  # whether the present tick comes because somebody rang
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -41,6 +42,7 @@ class Loop(threading.Thread):
             self.prepare()
         failures = 0
         while not self.stopped.is_set():
+            self.rung = self.bell.is_set()
             self.bell.clear()
             try:
                 pause, failures = self.tick(), 0

@@ -22,12 +22,20 @@ class Pool:
 
     :param work: executes one claim; it must not raise.
     :param prepare: is called in each thread before its first claim.
+    :param finished: is called with each claim that is executed, once its thread is free again.
     """
 
-    def __init__(self, size: int, work: Callable[[Claim], None], prepare: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        work: Callable[[Claim], None],
+        prepare: Callable[[], None],
+        finished: Callable[[Claim], None] = lambda claim: None,
+    ) -> None:
         self.size = size
         self._work = work
         self._prepare = prepare
+        self._finished = finished
         self._queue: SimpleQueue[Claim | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._wanted = size  # as many free ones as somebody waits for; waking him for fewer costs each run a switch
@@ -78,6 +86,7 @@ class Pool:
                     self._tidy()
                 finally:
                     self._done(claim)
+                    self._finished(claim)
         finally:
             connections.close_all()
 

@@ -20,6 +20,7 @@ from durable_workflows import registry, signals
 from durable_workflows.engine.starting import new_run
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import dialects, reading, starts, ticking
+from durable_workflows.models.newruns import NewRun
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.options import ID_MAX_LENGTH, StartOptions
 from durable_workflows.schedules import CronSchedule
@@ -82,7 +83,7 @@ def _wanted(cron: CronSchedule, schedule: Any, ticks: Sequence[datetime]) -> lis
     return list(ticks)
 
 
-def _run(schedule: Any, tick: datetime) -> starts.NewRun:
+def _run(schedule: Any, tick: datetime) -> NewRun:
     options = StartOptions(workflow_id=tick_id(schedule.name, tick), queue=schedule.queue)
     run = new_run(schedule.workflow_name, ((tick, schedule.now), {}), options)
     return replace(run, schedule_name=schedule.name)

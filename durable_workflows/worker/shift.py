@@ -27,7 +27,7 @@ from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.presence import Presence
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.queues import Queue
-from durable_workflows.worker import hints, scheduling
+from durable_workflows.worker import hints, scheduling, serving
 from durable_workflows.worker.claimer import Claiming
 from durable_workflows.worker.endings import LeftEndings
 from durable_workflows.worker.heart import Heart
@@ -35,6 +35,7 @@ from durable_workflows.worker.housekeeping import Housekeeping
 from durable_workflows.worker.local import LOCAL, SharedServices
 from durable_workflows.worker.loops import Loop
 from durable_workflows.worker.pool import ENDING_SECONDS, Pool
+from durable_workflows.worker.serving import Serving
 
 T = TypeVar("T")
 
@@ -76,16 +77,19 @@ class Shift:
         threads = options.threads or config().threads
         self.presence = _presence(options, threads)
         self.heart = Heart(self.presence, memory=self._memory, on_lost=on_lost, prepare=self._prepare)
-        self.pool = Pool(threads, self._work, self._prepare)
-        self.claiming = Claiming(self.pool, self._claimer, options.served, self.heart.holds_lease)
+        self.pool = Pool(threads, self._work, self._prepare, self._finished)
+        self.serving = Serving(options.served, self._held)
+        self.claiming = Claiming(self.pool, self._claimer, self.serving, self.heart.holds_lease)
         self.housekeeping = Housekeeping(self.presence.id, options.served, self.claiming)
         self.listener = hints.listener(self._heard)
-        self.endings = LeftEndings(lambda: LOCAL.endings.busy, self._prepare)
+        self.endings = LeftEndings(lambda: LOCAL.endings.busy, self._prepare, self._freed)
         self.services = _WorkerServices(self)
 
     def start(self) -> None:
         """Register, and begin to work."""
         scheduling.declare()
+        serving.declare(self.options.served())
+        self.serving.read()
         self.heart.start()
         self.pool.start()
         self.endings.start()
@@ -155,6 +159,18 @@ class Shift:
         """Definitions that came after the start are served too."""
         self.presence = replace(self.presence, names=names, queues=self.options.served())
         in_autocommit(presence.publish, self.presence)
+        serving.declare(self.options.served())
+
+    def _held(self) -> list[Claim]:
+        return [*self.pool.running().values(), *self.endings.claims()]
+
+    def _freed(self, claim: Claim) -> None:
+        """A place of a queue may have been given back: look whether there is a run for it, here or elsewhere."""
+        if not self.serving.is_limited(claim.queue):
+            return
+        self.claiming.loop.wake()
+        if self.stopping.is_set() or not self.pool.free:
+            signals.send(signals.claimable)
 
     def _heard(self) -> None:
         self.claiming.loop.wake()
@@ -166,6 +182,10 @@ class Shift:
         except BaseException as error:  # noqa: BLE001  # such as a database that stays away: recovery has the run
             signals.send(signals.loop_failed, loop=f"run {claim.id}", error=error, retry_in=None)
 
+    def _finished(self, claim: Claim) -> None:
+        if self.serving.is_limited(claim.queue) and not self.endings.holds(claim):
+            self._freed(claim)
+
 
 class _WorkerServices(SharedServices):
     """For the runs of one shift."""
@@ -175,7 +195,10 @@ class _WorkerServices(SharedServices):
         self._shift = shift
 
     def leave(self, conclusion: Conclusion) -> bool:
-        return not self._shift.stopping.is_set() and self._shift.endings.leave(conclusion)
+        # A place in a queue is not kept occupied for as long as outcomes gather.
+        if self._shift.stopping.is_set() or self._shift.serving.is_limited(conclusion.claim.queue):
+            return False
+        return self._shift.endings.leave(conclusion)
 
     def may_park(self) -> bool:
         return self._shift.pool.free > 0 and not self._shift.stopping.is_set()

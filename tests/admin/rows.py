@@ -56,7 +56,14 @@ def make_run(**fields: Any) -> WorkflowRun:
 
 def _run(fields: dict[str, Any]) -> dict[str, Any]:
     start = fields.get("created_at") or ago(minutes=5)
-    filled = {"id": new_run_id(), "name": CHECKOUT, "status": "ENQUEUED", "created_at": start, "updated_at": start}
+    filled = {
+        "id": new_run_id(),
+        "name": CHECKOUT,
+        "status": "ENQUEUED",
+        "created_at": start,
+        "updated_at": start,
+        "queued_at": start,
+    }
     return {**filled, "inputs": dumps([["order-7"], {}]), **fields}
 
 

@@ -13,6 +13,7 @@ from durable_workflows.engine.services import PlainServices
 from durable_workflows.ids import new_run_id, new_token
 from durable_workflows.models import outcomes, starts
 from durable_workflows.models.claims import Claim
+from durable_workflows.models.newruns import NewRun
 from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.transactions import in_autocommit
 from durable_workflows.serializers import dumps
@@ -38,7 +39,7 @@ def leased(workflow: Any, *args: Any, worker_id: str = "a-test", **fields: Any) 
     """A run of a workflow that has just been claimed."""
     inputs = dumps({"args": list(args), "kwargs": {}}, what="arguments")
     fields = {"id": new_run_id(), "worker_id": worker_id, "token": new_token(), **fields}
-    run = starts.NewRun(name=workflow.durable.name, inputs=inputs, **fields)
+    run = NewRun(name=workflow.durable.name, inputs=inputs, **fields)
     in_autocommit(starts.insert, [run])
     return claim_of(run)
 

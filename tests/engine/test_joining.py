@@ -10,7 +10,7 @@ from django.db import connection
 from durable_workflows import Queue, WorkflowHandle, get_result, recv, registry, send, workflow
 from durable_workflows.ids import new_token
 from durable_workflows.models import Wait, WorkflowRun, claims, sweeps
-from durable_workflows.models.claims import Claimer
+from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.transactions import in_write_transaction
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain, travel
@@ -72,9 +72,8 @@ def joins_in_time() -> str:
 
 def run_one(queue: str) -> None:
     """One attempt of one run of a queue, and none of a worker's other duties."""
-    [claim] = claims.claim(
-        connection, Claimer(worker_id="one", names=tuple(registry.names())), queue, limit=1, token=new_token()
-    )
+    me = Claimer(worker_id="one", names=tuple(registry.names()))
+    [claim] = claims.claim(connection, me, Pick(queue=queue, limit=1), new_token())
     execute(claim)
 
 

@@ -32,6 +32,7 @@ from durable_workflows import (
 from durable_workflows.engine import suspending
 from durable_workflows.models import WorkflowRun, recovery, starts, sweeps
 from durable_workflows.models.claims import Claim
+from durable_workflows.models.newruns import NewRun
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.serializers import dumps
 from durable_workflows.states import RunState
@@ -227,8 +228,8 @@ def test_the_first_of_several(level: str) -> None:
     try_all(make, deep=True)
 
 
-def never_run(connection: Any) -> starts.NewRun:
-    run = starts.NewRun(id=f"never-{clock.monotonic()}", name="nobody.knows.this", inputs="")
+def never_run(connection: Any) -> NewRun:
+    run = NewRun(id=f"never-{clock.monotonic()}", name="nobody.knows.this", inputs="")
     starts.insert(connection, [run])
     return run
 

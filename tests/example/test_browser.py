@@ -59,7 +59,9 @@ WIDER_BY = "document.documentElement.scrollWidth - document.documentElement.clie
 def stored_run(run_id: str, status: RunState) -> None:
     """A run to look at."""
     now = timezone.now()
-    WorkflowRun.objects.bulk_create([WorkflowRun(id=run_id, name="any", status=status, created_at=now, updated_at=now)])
+    WorkflowRun.objects.bulk_create(
+        [WorkflowRun(id=run_id, name="any", status=status, created_at=now, updated_at=now, queued_at=now)]
+    )
 
 
 @pytest.fixture

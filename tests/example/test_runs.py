@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def stored(status: RunState, worker_id: str | None = None) -> str:
     """A run in this state, whose story has not begun."""
     now = timezone.now()
-    row = WorkflowRun(id="one", name="any", status=status, worker_id=worker_id, created_at=now, updated_at=now)
+    row = WorkflowRun(id="one", name="any", status=status, worker_id=worker_id, created_at=now, updated_at=now, queued_at=now)
     WorkflowRun.objects.bulk_create([row])
     return "one"
 

@@ -11,6 +11,7 @@ from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.states import RunState
 from durable_workflows.worker.claimer import Claiming
 from durable_workflows.worker.pool import Pool
+from durable_workflows.worker.serving import Serving
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +21,9 @@ def test_a_worker_whose_lease_may_have_run_out_claims_nothing() -> None:
     run = WorkflowRun.objects.get(pk=start_workflow("known").workflow_id)
     pool = Pool(2, work=lambda claim: None, prepare=lambda: None)  # its threads are not started
     lease: list[str] = []
-    claiming = Claiming(pool, lambda: Claimer(worker_id="me", names=("known",)), lambda: ("default",), lambda: bool(lease))
+    claiming = Claiming(
+        pool, lambda: Claimer(worker_id="me", names=("known",)), Serving(lambda: ("default",), list), lambda: bool(lease)
+    )
 
     assert 0 < claiming.loop.tick() < 1, "it is to look again soon"
     run.refresh_from_db()

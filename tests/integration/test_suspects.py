@@ -7,7 +7,7 @@ from django.db import connection
 
 from durable_workflows import Queue, sleep, start_workflow, step, workflow
 from durable_workflows.models import Worker, WorkflowRun, claims, sweeps
-from durable_workflows.models.claims import Claimer
+from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.runs import Stranded
 from durable_workflows.testing import drain
@@ -30,10 +30,10 @@ def suspect(name: str, queue: str = "default") -> str:
 
 def test_a_suspect_is_claimed_when_suspects_are_asked_for_and_not_otherwise(me: Claimer) -> None:
     run_id = suspect("known")
-    assert not claims.claim(connection, me, "default", limit=10, token="a")
+    assert not claims.claim(connection, me, Pick(queue="default", limit=10), "a")
     assert sweeps.pulse(connection, ["default"]).suspects
     assert claims.has_suspect(connection, me, "default")
-    assert [claim.id for claim in claims.claim(connection, me, "default", limit=1, token="b", suspects=True)] == [run_id]
+    assert [claim.id for claim in claims.claim(connection, me, Pick(queue="default", limit=1, suspects=True), "b")] == [run_id]
     assert not claims.has_suspect(connection, me, "default")
 
 

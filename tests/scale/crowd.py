@@ -76,6 +76,7 @@ def insert(connection: BaseDatabaseWrapper, number: int) -> None:
         moment: _case({s: _moment(connection, f"({s.seconds.get(moment, 0)} + i % 600)") for s in CROWD if _has(s, moment)})
         for moment in MOMENTS
     }
+    columns |= {"queued_at": columns["created_at"], "rank": columns["priority"]}
     sql = (
         f"INSERT INTO {RUNS} ({', '.join(columns)}) WITH RECURSIVE numbers(i, sort) AS (SELECT 0, 0 UNION ALL"
         # 7919 is prime to 1000: every sort comes round all the time.

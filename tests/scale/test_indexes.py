@@ -16,7 +16,7 @@ import pytest
 from django.db import connection
 
 from durable_workflows.models import WorkflowRun, claims, presence, recovery, sweeps
-from durable_workflows.models.claims import Claimer
+from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.runs import Stranded
 from tests.scale import crowd
 from tests.scale.plans import Explained, explain
@@ -30,7 +30,7 @@ Duty = Callable[[Any], Any]
 
 
 def claim(limit: int = LIMIT, queue: str = "mail", suspects: bool = False) -> Duty:
-    return lambda db: len(claims.claim(db, ME, queue, limit=limit, token="token", suspects=suspects))
+    return lambda db: len(claims.claim(db, ME, Pick(queue=queue, limit=limit, suspects=suspects), "token"))
 
 
 def share(status: str, **having: str) -> int:

@@ -1,0 +1,103 @@
+"""
+The queues that a worker serves: what holds for each, how much of it is under way here, and when to look again.
+
+What is limited on this worker alone is counted here, from what it holds. Whatever stands in the way of a claim, a place
+that is taken or a window that is full, is not looked at again for a moment, unless somebody rings: something became
+claimable, or a place was given back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from durable_workflows import clock, signals
+from durable_workflows.limits import NO_LIMITS, Limits
+from durable_workflows.models import dialects, rules, slots
+from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.rules import FREE, Rules
+from durable_workflows.models.slots import Taken, Want
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction
+from durable_workflows.queues import Queue
+
+
+def declare(queues: Iterable[str]) -> None:
+    """Write the limits that this process's code declares to the rows of these queues."""
+    in_write_transaction(rules.declare, {name: _declared(name) for name in queues})
+
+
+def _declared(name: str) -> Limits | None:
+    queue = Queue.declared.get(name)
+    return queue.limits if queue else None
+
+
+class Serving:
+    """
+    The queues of one worker.
+
+    :param queues: which are served, asked anew each time.
+    :param held: the runs that this worker holds.
+    """
+
+    def __init__(self, queues: Callable[[], tuple[str, ...]], held: Callable[[], Iterable[Claim]]) -> None:
+        self.queues = queues
+        self._held = held
+        self._rules: Mapping[str, Rules] = {}
+        self._limited: frozenset[str] = frozenset()
+        self._stamp: object = None
+        self._not_before: dict[str, float] = {}
+        self._after: dict[str, str | None] = {}
+
+    def rules(self, queue: str) -> Rules:
+        """What held for a queue when the rows were last read."""
+        return self._rules.get(queue, FREE)
+
+    def is_limited(self, queue: str) -> bool:
+        """Whether a place that is given back in a queue may be waited for."""
+        return queue in self._limited
+
+    def read(self, stamp: object = None) -> None:
+        """Read the rows again if they have changed since; ``stamp`` is the pulse's, None reads them in any case."""
+        if stamp is not None and stamp == self._stamp:
+            return
+        found = in_autocommit(rules.read_rules)
+        for queue, its in found.items():
+            if its.problem and its != self.rules(queue):
+                signals.send(signals.queue_unreadable, queue=queue, problem=its.problem)
+        self._rules, self._stamp = found, stamp
+        self._limited = frozenset(queue for queue, its in found.items() if its.limits != NO_LIMITS)
+        self._not_before = {}
+
+    def to_look_at(self, rung: bool) -> Sequence[str]:
+        """The queues of which something may be claimed now."""
+        if rung:
+            self._not_before = {}
+        if not self._not_before:
+            return self.queues()
+        now = clock.monotonic()
+        return [queue for queue in self.queues() if self._not_before.get(queue, now) <= now]
+
+    def seconds_until_next(self, longest: float) -> float:
+        """Until a queue is to be looked at again."""
+        now = clock.monotonic()
+        return min([longest, *(max(0.0, moment - now) for moment in self._not_before.values())])
+
+    def take(self, claimer: Claimer, queue: str, limit: int, token: str, *, suspects: bool = False) -> Taken:
+        """Claim of a queue what its limits leave of this; see ``models.slots``."""
+        its, here = self.rules(queue), Counter[str]()
+        limits = its.limits
+        if limits.worker_concurrency is not None or limits.partition_worker_concurrency is not None:
+            here = Counter(claim.partition for claim in self._held() if claim.queue == queue)
+        if limits.worker_concurrency is not None:
+            limit = min(limit, limits.worker_concurrency - here.total())
+        want = Want(queue=queue, limit=limit, mine=here, after=self._after.get(queue), suspects=suspects)
+        taken = slots.take(dialects.connection(), claimer, want, its, token)
+        self._after[queue] = taken.after
+        self._look_again(queue, taken)
+        return taken
+
+    def _look_again(self, queue: str, taken: Taken) -> None:
+        if taken.retry_in is None:
+            self._not_before.pop(queue, None)
+        else:
+            self._not_before[queue] = clock.monotonic() + taken.retry_in
