@@ -13,7 +13,7 @@ from durable_workflows.exceptions import (
     InvalidUse,
     WorkflowNotFound,
 )
-from durable_workflows.models import reading
+from durable_workflows.models import reading, slots
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import TOO_LONG, shown
@@ -33,6 +33,7 @@ def result(execution: Execution, workflow_id: str, timeout: float | None) -> Any
     _check_others(operation, [workflow_id])
     found = _outcomes(execution, [workflow_id])
     if not settled([workflow_id], found):
+        _check_place(operation, [workflow_id])
         fan_in = joining.fan_in(execution, workflow_id)
         wait = WaitFor(kind=Kind.RESULT, source_id=workflow_id, seconds=timeout, **operation.here)
         waits = joining.waits(execution, wait, fan_in)
@@ -50,6 +51,23 @@ def _check_others(operation: Operation, workflow_ids: Sequence[str]) -> None:
     own = operation.execution.claim.id
     if own in workflow_ids:
         operation.fail(InvalidUse(f"Run {own!r} would wait for its own end, which never comes. Await another run."))
+
+
+def _check_place(operation: Operation, workflow_ids: Sequence[str]) -> None:
+    """A run that keeps its place in a queue must not await one that needs it."""
+    execution = operation.execution
+    if not execution.claim.holds_slot:
+        return
+    stuck = execution.persistently(lambda: slots.waits_for_its_own_place(database(), execution.claim, workflow_ids))
+    if stuck is not None:
+        claim = execution.claim
+        operation.fail(
+            InvalidUse(
+                f"Run {claim.id!r} would wait for run {stuck!r}, which cannot start: queue {claim.queue!r} is full, and its runs"
+                " keep their places while they wait (waiting='hold'). Put the child on another queue, or call it instead of"
+                " starting it."
+            )
+        )
 
 
 def effect_of(workflow_id: str, outcome: reading.Outcome) -> Effect:
@@ -70,6 +88,7 @@ def first(execution: Execution, workflow_ids: Sequence[str], timeout: float | No
     _check_others(operation, workflow_ids)
     found = _outcomes(execution, workflow_ids)
     if not settled(workflow_ids, found):
+        _check_place(operation, workflow_ids)
         waits = [WaitFor(kind=Kind.FIRST, source_id=run_id, seconds=timeout, **operation.here) for run_id in workflow_ids]
         if not operation.wait(waits, lambda: _settled(execution, workflow_ids), timeout=timeout):
             operation.fail(TimeoutError(f"None of {len(workflow_ids)} runs ended within {timeout} seconds."))

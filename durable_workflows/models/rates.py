@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Min, Sum
+from django.db.models import Sum
 
 from durable_workflows.limits import Limits, Rate
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
@@ -60,11 +60,12 @@ class Window:
 
     def _seconds_left(self, rate: Rate, partition: str | None) -> float:
         starts = self._starts if partition is None else self._starts.filter(partition_key=partition)
-        recent = starts.filter(at__gt=StatementTime(-rate.period)).order_by()
-        oldest = recent.values("queue").annotate(oldest=Min("at"), now=DatabaseNow()).values_list("oldest", "now").first()
-        if oldest is None:
-            return rate.period if self._new else 0.0
-        return float(max(0.0, rate.period - (oldest[1] - oldest[0]).total_seconds()))
+        recent = starts.filter(at__gt=StatementTime(-rate.period)).annotate(now=DatabaseNow())
+        oldest = recent.order_by("at").values_list("at", "now").first()
+        if oldest is None:  # this very claim filled it
+            return rate.period
+        at, now = oldest
+        return max(0.0, rate.period - (now - at).total_seconds())
 
     def note_starts(self) -> None:
         """Write down what was started, and forget what no window reaches any more."""

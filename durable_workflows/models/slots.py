@@ -33,8 +33,10 @@ from durable_workflows.models import claims, dialects, rates
 from durable_workflows.models.claims import ORDER, RUNS, Claim, Claimer, Pick
 from durable_workflows.models.indexes import flag
 from durable_workflows.models.queues import QueueState
-from durable_workflows.models.rules import Rules, rules_of
+from durable_workflows.models.rules import FREE, Rules, read_rules, rules_of
+from durable_workflows.models.runs import Turn, WorkflowRun
 from durable_workflows.models.transactions import write_transaction
+from durable_workflows.states import RunState
 
 QUEUES = QueueState._meta.db_table
 CONTENDED = 0.02  # seconds after which a queue is looked at again that another worker was claiming from
@@ -295,3 +297,24 @@ def _suspects(connection: BaseDatabaseWrapper, queue: str) -> list[str]:
         f" AND suspect = {flag(connection, True)} AND queue = %s"
     )
     return [row[0] for row in dialects.run(connection, sql, [queue]).fetchall()]
+
+
+def waits_for_its_own_place(connection: BaseDatabaseWrapper, claim: Claim, awaited: Sequence[str]) -> str | None:
+    """
+    Which of the awaited runs cannot start before this one gives its place back, which it keeps while it waits.
+
+    :returns: its id; None if all can go on.
+    """
+    runs = WorkflowRun.objects.using(connection.alias)
+    stuck = runs.filter(pk__in=awaited, queue=claim.queue, turn=Turn.NEW, status__in=[RunState.ENQUEUED, RunState.DELAYED])
+    found = dict(stuck.values_list("pk", "partition_key"))
+    if len(found) < len(awaited):
+        return None
+    limits = read_rules(connection).get(claim.queue, FREE).limits
+    occupied = _occupied(connection, claim.queue)
+    full = limits.concurrency is not None and occupied.total() >= limits.concurrency
+    for run_id, partition in found.items():
+        most = limits.partition_concurrency
+        if full or (most is not None and partition == claim.partition and occupied[partition] >= most):
+            return run_id
+    return None

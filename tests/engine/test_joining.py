@@ -231,5 +231,5 @@ def test_what_has_woken_the_parent_once_does_not_wake_it_again() -> None:
 def run_last_child() -> None:
     """Of those that are enqueued, the one that was started last."""
     last = WorkflowRun.objects.filter(queue="children", status=RunState.ENQUEUED).order_by("-created_at")[0]
-    WorkflowRun.objects.filter(pk=last.pk).update(priority=-1)
+    WorkflowRun.objects.filter(pk=last.pk).update(rank=-1)
     run_one("children")
