@@ -29,14 +29,11 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from durable_workflows.models import claims, dialects, rates
-from durable_workflows.models.claims import ORDER, RUNS, Claim, Claimer, Pick
-from durable_workflows.models.indexes import flag
+from durable_workflows.models import claims, dialects, places, rates
+from durable_workflows.models.claims import Claim, Claimer, Pick
 from durable_workflows.models.queues import QueueState
-from durable_workflows.models.rules import FREE, Rules, read_rules, rules_of
-from durable_workflows.models.runs import Turn, WorkflowRun
+from durable_workflows.models.rules import Rules, rules_of
 from durable_workflows.models.transactions import write_transaction
-from durable_workflows.states import RunState
 
 QUEUES = QueueState._meta.db_table
 CONTENDED = 0.02  # seconds after which a queue is looked at again that another worker was claiming from
@@ -106,7 +103,7 @@ def _take_freely(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, 
 
 def _take_strays(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, token: str) -> Taken:
     """Runs with keys in a queue that has no partitions: it had some, or whoever enqueued them says so."""
-    heads = _heads(connection, want.queue, want.after or "", 1) or _heads(connection, want.queue, "", 1)
+    heads = places.heads(connection, want.queue, want.after or "", 1) or places.heads(connection, want.queue, "", 1)
     if not heads:
         return Taken()
     partition = heads[0][0]
@@ -141,7 +138,7 @@ class _Taking:
         self.claims: list[Claim] = []
         self.retry_in: float | None = None
         self.after = want.after
-        self.occupied = _occupied(connection, want.queue) if self._counts_leases else Counter[str]()
+        self.occupied = places.occupied_by(connection, want.queue) if self._counts_leases else Counter[str]()
         self.window = rates.Window(connection, want.queue, self.limits)
 
     @property
@@ -156,7 +153,7 @@ class _Taking:
         if self.rules.paused:
             self._take_ahead()
         elif self.want.suspects:
-            for partition in _suspects(self.connection, self.want.queue):
+            for partition in places.with_suspects(self.connection, self.want.queue):
                 self._take(partition, self.room)
         else:
             self._take_all()
@@ -251,70 +248,9 @@ class _Taking:
 
     def _walk(self, after: str | None, until: str | None) -> Iterator[list[tuple[str, int]]]:
         number = max(self.room, SHORTEST_WALK)
-        while heads := _heads(self.connection, self.want.queue, after, number):
+        while heads := places.heads(self.connection, self.want.queue, after, number):
             if near := [head for head in heads if until is None or head[0] <= until]:
                 yield near
             if len(near) < len(heads):
                 return
             after, number = heads[-1][0], min(2 * number, LONGEST_WALK)
-
-
-def _occupied(connection: BaseDatabaseWrapper, queue: str) -> Counter[str]:
-    """How many runs hold a place of the queue, by partition: leased ones, and those that keep theirs while they wait."""
-    sql = (
-        f"SELECT partition_key, COUNT(*) FROM {RUNS} WHERE status IN ('CANCELLING', 'RUNNING') AND queue = %s GROUP BY 1"
-        f" UNION ALL SELECT partition_key, COUNT(*) FROM {RUNS} WHERE holds_slot = {flag(connection, True)}"
-        " AND status IN ('DELAYED', 'ENQUEUED', 'PAUSED', 'WAITING') AND queue = %s GROUP BY 1"
-    )
-    occupied = Counter[str]()
-    for partition, number in dialects.run(connection, sql, [queue, queue]).fetchall():
-        occupied[partition] += int(number)
-    return occupied
-
-
-def _heads(connection: BaseDatabaseWrapper, queue: str, after: str | None, most: int) -> list[tuple[str, int]]:
-    """The next partitions in order of their keys, each with the turn of its first run: one look into the index for each."""
-    of_queue = f"status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, False)} AND queue = %s"
-    order = f"ORDER BY partition_key, {ORDER} LIMIT 1"
-    beyond, params = ("", [queue]) if after is None else (" AND partition_key > %s", [queue, after])
-    sql = (
-        f"WITH RECURSIVE heads (name, number) AS ("
-        f"SELECT (SELECT partition_key FROM {RUNS} WHERE {of_queue}{beyond} {order}), 1"
-        f" UNION ALL SELECT (SELECT partition_key FROM {RUNS} WHERE {of_queue} AND partition_key > heads.name {order}),"
-        f" number + 1 FROM heads WHERE name IS NOT NULL AND number < %s)"
-        f" SELECT name, (SELECT turn FROM {RUNS} WHERE {of_queue} AND partition_key = heads.name {order})"
-        " FROM heads WHERE name IS NOT NULL ORDER BY number"
-    )
-    rows = dialects.run(connection, sql, [*params, queue, most, queue]).fetchall()
-    # A run may have been claimed between the two looks, by a worker that reads older rules.
-    return [(name, 1 if turn is None else int(turn)) for name, turn in rows]
-
-
-def _suspects(connection: BaseDatabaseWrapper, queue: str) -> list[str]:
-    """The partitions in which there are runs that are to be run alone; never many."""
-    sql = (
-        f"SELECT DISTINCT partition_key FROM {RUNS} WHERE status = 'ENQUEUED' AND stranded = ''"
-        f" AND suspect = {flag(connection, True)} AND queue = %s"
-    )
-    return [row[0] for row in dialects.run(connection, sql, [queue]).fetchall()]
-
-
-def waits_for_its_own_place(connection: BaseDatabaseWrapper, claim: Claim, awaited: Sequence[str]) -> str | None:
-    """
-    Which of the awaited runs cannot start before this one gives its place back, which it keeps while it waits.
-
-    :returns: its id; None if all can go on.
-    """
-    runs = WorkflowRun.objects.using(connection.alias)
-    stuck = runs.filter(pk__in=awaited, queue=claim.queue, turn=Turn.NEW, status__in=[RunState.ENQUEUED, RunState.DELAYED])
-    found = dict(stuck.values_list("pk", "partition_key"))
-    if len(found) < len(awaited):
-        return None
-    limits = read_rules(connection).get(claim.queue, FREE).limits
-    occupied = _occupied(connection, claim.queue)
-    full = limits.concurrency is not None and occupied.total() >= limits.concurrency
-    for run_id, partition in found.items():
-        most = limits.partition_concurrency
-        if full or (most is not None and partition == claim.partition and occupied[partition] >= most):
-            return run_id
-    return None
