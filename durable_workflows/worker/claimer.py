@@ -20,7 +20,7 @@ from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.transactions import is_lost_connection, repeated
 from durable_workflows.worker.loops import Loop
 from durable_workflows.worker.pool import Pool
-from durable_workflows.worker.serving import Serving
+from durable_workflows.worker.serving import Request, Serving
 
 GATHERING_SECONDS = 0.004
 FULL_SECONDS = 0.5
@@ -79,13 +79,26 @@ class Claiming:
     def _claim_from(self, queue: str, limit: int, suspects: bool = False) -> list[Claim]:
         if limit < 1:
             return []
-        claimer, token = self.claimer(), new_token()
-        try:
-            claimed = repeated(lambda: self.serving.take(claimer, queue, limit, token, suspects=suspects).claims)
-        except Exception as error:  # noqa: BLE001  # raised again unless the reply was lost
-            claimed = self._find_out(error, claimer, token)
+        claimed = self._taken(Request(queue=queue, limit=limit, suspects=suspects))
         self.pool.submit(claimed)
         return claimed
+
+    def take_after(self, done: Claim) -> Claim | None:
+        """
+        In the thread of a run that has ended: the next one of its queue, whose place it had.
+
+        Only where somebody may be waiting for the place, and only while other threads are free for other queues.
+        """
+        if self.suspects or not self.pool.free or self.loop.stopped.is_set() or not self.holds_lease():
+            return None
+        return next(iter(self._taken(Request(queue=done.queue, limit=1, leaving=done))), None)
+
+    def _taken(self, request: Request) -> list[Claim]:
+        claimer, token = self.claimer(), new_token()
+        try:
+            return repeated(lambda: self.serving.take(claimer, request, token).claims)
+        except Exception as error:  # noqa: BLE001  # raised again unless the reply was lost
+            return self._find_out(error, claimer, token)
 
     def _find_out(self, error: Exception, claimer: Claimer, token: str) -> list[Claim]:
         """The claim's reply was lost: its token, made here, tells whether it was committed."""

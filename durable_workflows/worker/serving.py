@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from durable_workflows import clock, signals
 from durable_workflows.limits import NO_LIMITS, Limits
@@ -29,6 +30,22 @@ def declare(queues: Iterable[str]) -> None:
 def _declared(name: str) -> Limits | None:
     queue = Queue.declared.get(name)
     return queue.limits if queue else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """
+    What is asked of a queue.
+
+    :param limit: for how many runs there are threads.
+    :param suspects: those that are to be run alone.
+    :param leaving: a run that has ended and is not to be counted any more.
+    """
+
+    queue: str
+    limit: int
+    suspects: bool = False
+    leaving: Claim | None = None
 
 
 class Serving:
@@ -82,15 +99,16 @@ class Serving:
         now = clock.monotonic()
         return min([longest, *(max(0.0, moment - now) for moment in self._not_before.values())])
 
-    def take(self, claimer: Claimer, queue: str, limit: int, token: str, *, suspects: bool = False) -> Taken:
-        """Claim of a queue what its limits leave of this; see ``models.slots``."""
-        its, here = self.rules(queue), Counter[str]()
-        limits = its.limits
+    def take(self, claimer: Claimer, request: Request, token: str) -> Taken:
+        """Claim what the limits leave of a request; see ``models.slots``."""
+        queue, limit, its = request.queue, request.limit, self.rules(request.queue)
+        limits, here = its.limits, Counter[str]()
         if limits.worker_concurrency is not None or limits.partition_worker_concurrency is not None:
-            here = Counter(claim.partition for claim in self._held() if claim.queue == queue)
+            held = (claim for claim in self._held() if claim is not request.leaving)
+            here = Counter(claim.partition for claim in held if claim.queue == queue)
         if limits.worker_concurrency is not None:
             limit = min(limit, limits.worker_concurrency - here.total())
-        want = Want(queue=queue, limit=limit, mine=here, after=self._after.get(queue), suspects=suspects)
+        want = Want(queue=queue, limit=limit, mine=here, after=self._after.get(queue), suspects=request.suspects)
         taken = slots.take(dialects.connection(), claimer, want, its, token)
         self._after[queue] = taken.after
         self._look_again(queue, taken)
