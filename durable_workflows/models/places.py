@@ -15,13 +15,21 @@ from durable_workflows.models.runs import Turn, WorkflowRun
 from durable_workflows.states import RunState
 
 
+def _holders(connection: BaseDatabaseWrapper) -> tuple[str, str]:
+    """Who has a place of a queue, its one parameter: two conditions, since each is an index's."""
+    leased = f"FROM {RUNS} WHERE status IN ('CANCELLING', 'RUNNING') AND queue = %s"
+    waiting = "status IN ('DELAYED', 'ENQUEUED', 'PAUSED', 'WAITING')"
+    return leased, f"FROM {RUNS} WHERE holds_slot = {flag(connection, True)} AND {waiting} AND queue = %s"
+
+
+def count(connection: BaseDatabaseWrapper) -> str:
+    """The same as an expression of SQL, with the queue as both of its parameters."""
+    return " + ".join(f"(SELECT COUNT(*) {holders})" for holders in _holders(connection))
+
+
 def occupied_by(connection: BaseDatabaseWrapper, queue: str) -> Counter[str]:
     """How many runs hold a place of the queue, by partition: leased ones, and those that keep theirs while they wait."""
-    sql = (
-        f"SELECT partition_key, COUNT(*) FROM {RUNS} WHERE status IN ('CANCELLING', 'RUNNING') AND queue = %s GROUP BY 1"
-        f" UNION ALL SELECT partition_key, COUNT(*) FROM {RUNS} WHERE holds_slot = {flag(connection, True)}"
-        " AND status IN ('DELAYED', 'ENQUEUED', 'PAUSED', 'WAITING') AND queue = %s GROUP BY 1"
-    )
+    sql = " UNION ALL ".join(f"SELECT partition_key, COUNT(*) {holders} GROUP BY 1" for holders in _holders(connection))
     occupied = Counter[str]()
     for partition, number in dialects.run(connection, sql, [queue, queue]).fetchall():
         occupied[partition] += int(number)

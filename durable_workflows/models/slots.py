@@ -29,7 +29,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from durable_workflows.models import claims, dialects, places, rates
+from durable_workflows.models import claims, dialects, places, rates, swift
 from durable_workflows.models.claims import Claim, Claimer, Pick
 from durable_workflows.models.queues import QueueState
 from durable_workflows.models.rules import Rules, rules_of
@@ -82,6 +82,10 @@ def take(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, rules: R
         return Taken(after=want.after)
     if not rules.limits.shared:
         return _take_freely(connection, claimer, want, rules, token)
+    if swift.fits(connection, rules) and not want.suspects:
+        pick = Pick(queue=want.queue, limit=want.limit)
+        if found := swift.take(connection, claimer, pick, rules, token):
+            return Taken(claims=found, after=want.after)
     with write_transaction(connection):
         locked = _locked(connection, want.queue)
         if locked is None:
@@ -114,15 +118,17 @@ def _take_strays(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, 
 def _locked(connection: BaseDatabaseWrapper, queue: str) -> Rules | None:
     """The rules of a queue, whose row stays locked until the transaction ends; None if another session has it."""
     level = "current_setting('transaction_isolation')" if connection.vendor == "postgresql" else "''"
-    sql = f"SELECT paused, declared, overrides, {level} FROM {QUEUES} WHERE name = %s{dialects.skip_locked(connection)}"
+    sql = (
+        f"SELECT paused, declared, overrides, revision, {level} FROM {QUEUES} WHERE name = %s{dialects.skip_locked(connection)}"
+    )
     row = dialects.run(connection, sql, [queue]).fetchone()
     if row is None:
         return None
-    paused, declared, overrides, isolation = row
+    paused, declared, overrides, revision, isolation = row
     if isolation not in ("", "read committed"):
         # A lock alone lets a snapshot be counted in that is older than it; a change of the row is refused then (40001).
         dialects.run(connection, f"UPDATE {QUEUES} SET revision = revision WHERE name = %s", [queue])
-    return rules_of(paused, _parsed(declared), _parsed(overrides))
+    return rules_of(paused, _parsed(declared), _parsed(overrides), revision)
 
 
 def _parsed(stored: Any) -> Any:
