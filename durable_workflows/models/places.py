@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.models import dialects
-from durable_workflows.models.claims import ORDER, RUNS, Claim
+from durable_workflows.models.claims import ORDER, RUNS, Claim, reserved
 from durable_workflows.models.indexes import flag
 from durable_workflows.models.rules import FREE, read_rules
 from durable_workflows.models.runs import Turn, WorkflowRun
@@ -18,8 +18,7 @@ from durable_workflows.states import RunState
 def _holders(connection: BaseDatabaseWrapper) -> tuple[str, str]:
     """Who has a place of a queue, its one parameter: two conditions, since each is an index's."""
     leased = f"FROM {RUNS} WHERE status IN ('CANCELLING', 'RUNNING') AND queue = %s"
-    waiting = "status IN ('DELAYED', 'ENQUEUED', 'PAUSED', 'WAITING')"
-    return leased, f"FROM {RUNS} WHERE holds_slot = {flag(connection, True)} AND {waiting} AND queue = %s"
+    return leased, f"FROM {RUNS} WHERE {reserved(connection)} AND queue = %s"
 
 
 def count(connection: BaseDatabaseWrapper) -> str:
@@ -27,13 +26,19 @@ def count(connection: BaseDatabaseWrapper) -> str:
     return " + ".join(f"(SELECT COUNT(*) {holders})" for holders in _holders(connection))
 
 
-def occupied_by(connection: BaseDatabaseWrapper, queue: str) -> Counter[str]:
-    """How many runs hold a place of the queue, by partition: leased ones, and those that keep theirs while they wait."""
-    sql = " UNION ALL ".join(f"SELECT partition_key, COUNT(*) {holders} GROUP BY 1" for holders in _holders(connection))
-    occupied = Counter[str]()
-    for partition, number in dialects.run(connection, sql, [queue, queue]).fetchall():
+def occupied_by(connection: BaseDatabaseWrapper, queue: str) -> tuple[Counter[str], Counter[str]]:
+    """
+    How many runs hold a place of the queue, by partition: leased ones, and those that keep theirs while they wait.
+
+    :returns: their numbers, and how many of the latter are enqueued.
+    """
+    enqueued = "SUM(CASE WHEN status = 'ENQUEUED' THEN 1 ELSE 0 END)"
+    sql = " UNION ALL ".join(f"SELECT partition_key, COUNT(*), {enqueued} {who} GROUP BY 1" for who in _holders(connection))
+    occupied, kept = Counter[str](), Counter[str]()
+    for partition, number, waiting in dialects.run(connection, sql, [queue, queue]).fetchall():
         occupied[partition] += int(number)
-    return occupied
+        kept[partition] += int(waiting)
+    return occupied, +kept
 
 
 def heads(connection: BaseDatabaseWrapper, queue: str, after: str | None, most: int) -> list[tuple[str, int]]:
@@ -75,7 +80,7 @@ def waits_for_its_own_place(connection: BaseDatabaseWrapper, claim: Claim, await
     if len(found) < len(awaited):
         return None
     limits = read_rules(connection).get(claim.queue, FREE).limits
-    occupied = occupied_by(connection, claim.queue)
+    occupied, _ = occupied_by(connection, claim.queue)
     full = limits.concurrency is not None and occupied.total() >= limits.concurrency
     for run_id, partition in found.items():
         most = limits.partition_concurrency

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,10 +33,13 @@ from durable_workflows.models import claims, dialects, places, rates, swift
 from durable_workflows.models.claims import Claim, Claimer, Pick
 from durable_workflows.models.queues import QueueState
 from durable_workflows.models.rules import Rules, rules_of
+from durable_workflows.models.runs import Turn
 from durable_workflows.models.transactions import write_transaction
 
+AHEAD = f"turn = {Turn.AHEAD.value}"  # what an operator wants to go on now, whatever the limits
 QUEUES = QueueState._meta.db_table
 CONTENDED = 0.02  # seconds after which a queue is looked at again that another worker was claiming from
+PAUSED = 1.0
 SATURATED = 0.2  # and one whose places are all taken, if nobody tells sooner that one is free
 SHORTEST_WALK, LONGEST_WALK = 8, 512  # partitions looked up at once
 
@@ -93,14 +96,22 @@ def take(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, rules: R
         return _Taking(connection, claimer, want, token, locked).result()
 
 
+def has_place(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, rules: Rules) -> bool:
+    """Whether a run that is to be run alone would be taken; not for certain, since no lock is held."""
+    if not rules.limits.shared:
+        return not rules.paused
+    return _Taking(connection, claimer, replace(want, suspects=True), "", rules).has_place()
+
+
 def _take_freely(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, rules: Rules, token: str) -> Taken:
     """One statement, of a queue about which workers need not agree; one that may have failed is not followed by another."""
     pick = Pick(queue=want.queue, limit=want.limit)
     if rules.paused:
-        pick = replace(pick, limit=0 if want.suspects else want.limit, turns="turn < 0")
-    elif want.suspects:
+        ahead = replace(pick, partition=None, turns=AHEAD, suspects=want.suspects)
+        return Taken(claims=claims.claim(connection, claimer, ahead, token), retry_in=PAUSED)
+    if want.suspects:
         pick = replace(pick, partition=None, suspects=True)
-    if (found := claims.claim(connection, claimer, pick, token)) or rules.paused or want.suspects:
+    if (found := claims.claim(connection, claimer, pick, token)) or want.suspects:
         return Taken(claims=found, after=want.after)
     return _take_strays(connection, claimer, want, token)
 
@@ -144,7 +155,10 @@ class _Taking:
         self.claims: list[Claim] = []
         self.retry_in: float | None = None
         self.after = want.after
-        self.occupied = places.occupied_by(connection, want.queue) if self._counts_leases else Counter[str]()
+        self.mine = Counter[str](want.mine)
+        self.occupied, self.kept = _NOBODY
+        if self._counts_leases:
+            self.occupied, self.kept = places.occupied_by(connection, want.queue)
         self.window = rates.Window(connection, want.queue, self.limits)
 
     @property
@@ -156,89 +170,94 @@ class _Taking:
         return self.want.limit - len(self.claims)
 
     def result(self) -> Taken:
+        self._pick(partition=None, limit=self.room, turns=AHEAD)
         if self.rules.paused:
-            self._take_ahead()
-        elif self.want.suspects:
-            for partition in places.with_suspects(self.connection, self.want.queue):
-                self._take(partition, self.room)
+            self._retry(PAUSED)
         else:
+            self._take_kept()
             self._take_all()
         self.window.note_starts()
         return Taken(claims=self.claims, retry_in=self.retry_in, after=self.after)
 
-    def _take_ahead(self) -> None:
-        """A paused queue gives what was resumed, and nothing else."""
-        partitions = (head for chunk in self._partitions() for head in chunk) if self.limits.partition_queue else [("", -1)]
-        for partition, turn in partitions:
-            if turn < 0 and not self.want.suspects:
-                self._pick(partition=partition, limit=self.room, turns="turn < 0")
+    def has_place(self) -> bool:
+        """Whether the limits leave a place for one that is to be run alone."""
+        if self.rules.paused:
+            return False
+        waiting = places.with_suspects(self.connection, self.want.queue)
+        return bool(self.kept) or any(self._places_left(partition) for partition in waiting)
+
+    def _take_kept(self) -> None:
+        """What has kept its place needs none any more, in a queue that keeps none any more too."""
+        most = self.limits.partition_worker_concurrency
+        in_turn = sorted(self.kept, key=lambda partition: (partition <= (self.after or ""), partition))
+        for partition in in_turn if most is not None else [None] if self.kept else []:
+            limit = self.room if partition is None else self._left(most, self.mine[partition])
+            self._pick(partition=partition, limit=limit, reserved=True)
 
     def _take_all(self) -> None:
-        if self.limits.holds:
-            self._pick(partition=None, limit=self.room, reserved=True)
-        if not self.limits.partition_queue and self._take("", self.room):
-            return
+        if not self._left(self.limits.concurrency, self.occupied.total()):
+            self._retry(SATURATED)
+        elif self.want.suspects:
+            for partition in places.with_suspects(self.connection, self.want.queue):
+                self._take(partition, self.room)
+        elif self.limits.partition_queue or not self._take("", self.room):
+            self._take_from_partitions()
+
+    def _take_from_partitions(self) -> None:
+        """Take of each partition its share of the room that is left."""
         for chunk in self._partitions():
-            if not self._take_from(chunk):
-                return
+            for number, (partition, turn) in enumerate(chunk):
+                if self.room < 1:
+                    return
+                self._take(partition, -(-self.room // (len(chunk) - number)), turn)
+                self.after = partition
 
-    def _take_from(self, chunk: Sequence[tuple[str, int]]) -> bool:
-        """Take of some partitions, each its share of the room that is left; false once there is none."""
-        for number, (partition, turn) in enumerate(chunk):
-            if self.room < 1:
-                return False
-            share = -(-self.room // (len(chunk) - number))
-            if not self._take(partition, share) and turn < 0:
-                self._pick(partition=partition, limit=share, turns="turn < 0")
-            self.after = partition
-        return self.room > 0
+    def _take(self, partition: str, share: int, turn: int = Turn.BEGUN) -> int:
+        """
+        Take of one partition what the limits leave of its share.
 
-    def _take(self, partition: str, share: int) -> int:
-        """Take of one partition what the limits leave of its share."""
-        before = len(self.claims)
-        left = min(share, self._places_left(partition))
-        starts = self.window.left(partition)
+        :param turn: that of its first run.
+        """
+        left, starts = min(share, self._places_left(partition)), self.window.left(partition)
         if left < 1:
-            if not (self.limits.partition_queue or self.want.suspects):
-                self._pick(partition=partition, limit=share, turns="turn < 0")
-        elif starts is None:
-            self._pick(partition=partition, limit=left)
-        else:
-            left -= self._pick(partition=partition, limit=left, turns="turn <= 0")
-            new = self._pick(partition=partition, limit=min(left, starts), turns="turn > 0")
-            self.window.starting(partition, new)
-            if starts <= new and left > new:
-                self._retry(self.window.seconds_until_more(partition))
-        return len(self.claims) - before
+            return 0
+        if starts is None:
+            return self._pick(partition=partition, limit=left)
+        begun = self._pick(partition=partition, limit=left, turns="turn <= 0") if turn <= Turn.BEGUN else 0
+        new = self._pick(partition=partition, limit=min(left - begun, starts), turns="turn > 0")
+        self.window.starting(partition, new)
+        if starts <= new < left - begun:
+            self._retry(self.window.seconds_until_more(partition))
+        return begun + new
 
     def _places_left(self, partition: str) -> int:
         """How many places of the queue and of the partition are free."""
-        limits, mine = self.limits, self.want.mine
+        limits = self.limits
         left = min(
             self._left(limits.concurrency, self.occupied.total()),
             self._left(limits.partition_concurrency, self.occupied[partition]),
         )
         if left < 1:
             self._retry(SATURATED)
-        return min(left, self._left(limits.partition_worker_concurrency, mine.get(partition, 0)))
+        return min(left, self._left(limits.partition_worker_concurrency, self.mine[partition]))
 
     def _left(self, limit: int | None, taken: int) -> int:
         return self.want.limit if limit is None else max(0, limit - taken)
 
-    def _retry(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self.retry_in = seconds if self.retry_in is None else min(self.retry_in, seconds)
+    def _retry(self, seconds: float) -> None:
+        self.retry_in = seconds if self.retry_in is None else min(self.retry_in, seconds)
 
-    def _pick(self, *, partition: str | None, limit: int, turns: str = "", reserved: bool | None = None) -> int:
-        holds = self.limits.holds
+    def _pick(self, *, partition: str | None, limit: int, turns: str = "", reserved: bool = False) -> int:
         pick = Pick(
             queue=self.want.queue, limit=min(limit, self.room), partition=partition, turns=turns,
-            reserved=(False if holds else None) if reserved is None else reserved, keeps=holds, suspects=self.want.suspects,
+            reserved=reserved if self._counts_leases else None, keeps=self.limits.holds, suspects=self.want.suspects,
         )  # fmt: skip
         found = claims.claim(self.connection, self.claimer, pick, self.token)
         self.claims += found
-        if not reserved:
-            self.occupied.update(claim.partition for claim in found)
+        taken = Counter(claim.partition for claim in found)
+        self.mine += taken
+        if not reserved:  # those that were are counted as it is
+            self.occupied += taken
         return len(found)
 
     def _partitions(self) -> Iterator[list[tuple[str, int]]]:
@@ -260,3 +279,6 @@ class _Taking:
             if len(near) < len(heads):
                 return
             after, number = heads[-1][0], min(2 * number, LONGEST_WALK)
+
+
+_NOBODY = (Counter[str](), Counter[str]())

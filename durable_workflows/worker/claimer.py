@@ -130,8 +130,10 @@ class Claiming:
             self.pool.wait_for(free + 1, min(left, FULL_SECONDS))  # what goes on beside it may take longer than it does
 
     def _with_suspects(self) -> list[str]:
-        claimer = self.claimer()
-        return [queue for queue in self.serving.queues() if claims.has_suspect(dialects.connection(), claimer, queue)]
+        claimer, connection = self.claimer(), dialects.connection()
+        queues = [queue for queue in self.serving.queues() if claims.has_suspect(connection, claimer, queue)]
+        # One for which there is no place must not have the pool run empty in vain, over and over.
+        return [queue for queue in queues if self.serving.has_place(claimer, queue)]
 
     def _waits_for_empty_pool(self, until: float) -> bool:
         """Wait a moment for it, but not if it is empty, or it is too late."""

@@ -87,8 +87,9 @@ class Serving:
 
     def to_look_at(self, rung: bool) -> Sequence[str]:
         """The queues of which something may be claimed now."""
-        if rung:
-            self._not_before = {}
+        if rung:  # but a pause ends with a change of the row
+            paused = {queue: moment for queue, moment in self._not_before.items() if self.rules(queue).paused}
+            self._not_before = paused
         if not self._not_before:
             return self.queues()
         now = clock.monotonic()
@@ -101,18 +102,26 @@ class Serving:
 
     def take(self, claimer: Claimer, request: Request, token: str) -> Taken:
         """Claim what the limits leave of a request; see ``models.slots``."""
-        queue, limit, its = request.queue, request.limit, self.rules(request.queue)
-        limits, here = its.limits, Counter[str]()
+        want, queue = self._want(request), request.queue
+        taken = slots.take(dialects.connection(), claimer, want, self.rules(queue), token)
+        self._after[queue] = taken.after
+        self._look_again(queue, taken)
+        return taken
+
+    def has_place(self, claimer: Claimer, queue: str) -> bool:
+        """Whether a run of a queue that is to be run alone could be taken now."""
+        want = self._want(Request(queue=queue, limit=1, suspects=True))
+        return want.limit > 0 and slots.has_place(dialects.connection(), claimer, want, self.rules(queue))
+
+    def _want(self, request: Request) -> Want:
+        queue, limit, here = request.queue, request.limit, Counter[str]()
+        limits = self.rules(queue).limits
         if limits.worker_concurrency is not None or limits.partition_worker_concurrency is not None:
             held = (claim for claim in self._held() if claim is not request.leaving)
             here = Counter(claim.partition for claim in held if claim.queue == queue)
         if limits.worker_concurrency is not None:
             limit = min(limit, limits.worker_concurrency - here.total())
-        want = Want(queue=queue, limit=limit, mine=here, after=self._after.get(queue), suspects=request.suspects)
-        taken = slots.take(dialects.connection(), claimer, want, its, token)
-        self._after[queue] = taken.after
-        self._look_again(queue, taken)
-        return taken
+        return Want(queue=queue, limit=limit, mine=here, after=self._after.get(queue), suspects=request.suspects)
 
     def _look_again(self, queue: str, taken: Taken) -> None:
         if taken.retry_in is None:
