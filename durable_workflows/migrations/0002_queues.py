@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflowrun',
-            index=durable_workflows.models.indexes.PartialIndex(fields=['queue'], lead=('turn', 'status'), name='durable_run_ahead', where=models.Q(('turn', -1), ('status', 'ENQUEUED'))),
+            index=durable_workflows.models.indexes.PartialIndex(fields=['queue'], lead=('turn', 'status'), name='durable_run_ahead', where=models.Q(('status', 'ENQUEUED'), ('turn', -1))),
         ),
         migrations.AddIndex(
             model_name='queuestart',

@@ -49,6 +49,7 @@ class Claiming:
         self.serving = serving
         self.holds_lease = holds_lease
         self.suspects = False
+        self._suspects_not_before: dict[str, float] = {}
         self._turn = 0
         self.loop = Loop("claimer", self._tick)
 
@@ -119,6 +120,8 @@ class Claiming:
         self.suspects = False
         if taken:
             self._leave_alone(taken)
+        else:  # a limit of its queue stands in the way, for how long nobody knows: the others go on meanwhile
+            self._suspects_not_before |= dict.fromkeys(queues, clock.monotonic() + SUSPECT_PATIENCE)
         return taken is not None
 
     def _leave_alone(self, suspect: Claim) -> None:
@@ -130,8 +133,9 @@ class Claiming:
             self.pool.wait_for(free + 1, min(left, FULL_SECONDS))  # what goes on beside it may take longer than it does
 
     def _with_suspects(self) -> list[str]:
-        claimer, connection = self.claimer(), dialects.connection()
-        queues = [queue for queue in self.serving.queues() if claims.has_suspect(connection, claimer, queue)]
+        claimer, connection, now = self.claimer(), dialects.connection(), clock.monotonic()
+        queues = [queue for queue in self.serving.queues() if self._suspects_not_before.get(queue, now) <= now]
+        queues = [queue for queue in queues if claims.has_suspect(connection, claimer, queue)]
         # One for which there is no place must not have the pool run empty in vain, over and over.
         return [queue for queue in queues if self.serving.has_place(claimer, queue)]
 
