@@ -17,7 +17,7 @@ from durable_workflows.limits import NO_LIMITS, Limits
 from durable_workflows.models import dialects, rules, slots
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.rules import FREE, Rules
-from durable_workflows.models.slots import Taken, Want
+from durable_workflows.models.taking import Taken, Want
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.queues import Queue
 

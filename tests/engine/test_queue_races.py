@@ -18,7 +18,7 @@ from durable_workflows.ids import new_token
 from durable_workflows.models import QueueStart, WorkflowRun, dialects, outcomes, rules, slots, sweeps
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.outcomes import Ending
-from durable_workflows.models.slots import Want
+from durable_workflows.models.taking import Want
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction, repeated
 from durable_workflows.serializers import loads
 from durable_workflows.states import RunState
