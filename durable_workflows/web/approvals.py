@@ -64,7 +64,7 @@ class ApprovalForm(forms.Form):
     """Yes or no, and a note."""
 
     decision = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Reject")], widget=forms.RadioSelect)
-    note = forms.CharField(max_length=1000, required=False, label="A note (optional)", widget=forms.Textarea(attrs={"rows": 3}))
+    note = forms.CharField(max_length=1000, required=False, label="A note (optional)", widget=forms.Textarea(attrs={"rows": 3, "cols": 30}))
 
 
 @method_decorator([csrf_protect, never_cache, xframe_options_deny], name="dispatch")
