@@ -64,7 +64,9 @@ class ApprovalForm(forms.Form):
     """Yes or no, and a note."""
 
     decision = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Reject")], widget=forms.RadioSelect)
-    note = forms.CharField(max_length=1000, required=False, label="A note (optional)", widget=forms.Textarea(attrs={"rows": 3, "cols": 30}))
+    note = forms.CharField(
+        max_length=1000, required=False, label="A note (optional)", widget=forms.Textarea(attrs={"rows": 3, "cols": 30})
+    )
 
 
 @method_decorator([csrf_protect, never_cache, xframe_options_deny], name="dispatch")
@@ -78,7 +80,7 @@ class ApprovalView(FormView):
     topic = ""
     """Under which the run waits for the answer; links for another topic open nothing."""
     title = "Your answer is needed"
-    form_class = ApprovalForm
+    form_class: type[forms.BaseForm] = ApprovalForm
     template_name = "durable_workflows/approval.html"
     done_template_name = "durable_workflows/approval_done.html"
     closed_template_name = "durable_workflows/approval_closed.html"
