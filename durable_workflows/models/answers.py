@@ -44,9 +44,9 @@ def accept(connection: BaseDatabaseWrapper, workflow_id: str, topic: str, *, pay
     Leave the answer, and wake the run, if the question is still open.
 
     :returns: how it stood: only ``OPEN`` means that this answer counts.
-    :raises WorkflowNotFound: if there is no such run.
     """
-    lock(connection, [workflow_id])
+    if not lock(connection, [workflow_id]):
+        return Standing.ENDED  # and was deleted
     found = _judge(connection, workflow_id, key, _status(connection, workflow_id, dialects.past_the_snapshot(connection)))
     if found is not Standing.OPEN:
         return found

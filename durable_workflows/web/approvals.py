@@ -42,9 +42,9 @@ from durable_workflows.models import answers, dialects
 from durable_workflows.models.answers import Standing
 from durable_workflows.models.transactions import in_write_transaction, on_commit
 from durable_workflows.serializers import dumps
-from durable_workflows.web.tokens import Question, make_token, read_token
+from durable_workflows.web.tokens import Question, read_token
 
-__all__ = ["ApprovalForm", "ApprovalView", "BadLink", "ExpiredLink", "Question", "make_token", "read_token"]
+__all__ = ["ApprovalForm", "ApprovalView"]
 
 HEADERS = {
     # The link is the permission, so no other page may learn it. Under "no-referrer" browsers would say "Origin: null" when they
@@ -58,6 +58,9 @@ CLOSED = {
 }
 NOTHING = "This link leads to nothing. Check that it was copied whole."
 EXPIRED = "This link is no longer valid."
+
+
+NOTE = forms.Textarea(attrs={"rows": 3, "cols": 30})  # which fits on a phone, also where no style sheet is served
 
 
 class ApprovalForm(forms.Form):
@@ -115,11 +118,11 @@ class ApprovalView(FormView):
         try:
             self.question = read_token(self.kwargs["token"], self.topic)
             found = answers.standing(dialects.connection(), self.question.workflow_id, self.question.key)
-            return super().dispatch(request, *args, **kwargs) if found is Standing.OPEN else self.closed(CLOSED[found])
         except ExpiredLink:
             return self.closed(EXPIRED)
         except (BadLink, WorkflowNotFound):
             return self.closed(NOTHING, status=404)
+        return super().dispatch(request, *args, **kwargs) if found is Standing.OPEN else self.closed(CLOSED[found])
 
     def form_valid(self, form: forms.BaseForm) -> HttpResponse:
         """Send the answer; of several at once the first counts, and the others are told so."""

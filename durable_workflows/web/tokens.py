@@ -3,6 +3,8 @@ The signed part of a link, by which somebody who was sent it may answer a questi
 
 It is signed with the project's ``SECRET_KEY`` (those of ``SECRET_KEY_FALLBACKS`` are still accepted), holds when it expires,
 and hides nothing: who has the link can read what is in it. That it works once is the business of ``models.answers``.
+
+Nothing here needs a model, so a module with workflows may import it while apps are loading.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from durable_workflows import clock
 from durable_workflows.exceptions import BadLink, ExpiredLink, InvalidUse
 from durable_workflows.options import valid_id, valid_timeout
 from durable_workflows.texts import valid_json, valid_text
+
+__all__ = ["BadLink", "ExpiredLink", "Question", "make_token", "read_token"]
 
 SALT = "durable_workflows.web.approvals"
 WEEK = 7 * 86400.0

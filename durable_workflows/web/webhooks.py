@@ -72,8 +72,8 @@ def webhook(
         which are accepted; they are asked at each request.
     :param signature: how requests are signed: ``TimedSignature``, ``BodySignature``, or a callable that takes the request, the
         body and the list of secrets as bytes, and returns whether it is right, as a bool.
-    :param event_id: the field of the JSON object that has the id, or a callable that takes the request and the parsed body; see
-        ``from_header``.
+    :param event_id: the field of the JSON object that has the id, or a callable that takes the request and the parsed body,
+        such as ``from_header`` makes; a ``LookupError`` or ``TypeError`` of it means that there is no id.
     :param max_bytes: what is longer is refused unread.
     :raises InvalidUse: if one of these cannot be what it is for.
     """
@@ -149,7 +149,10 @@ class _Webhook:
 
     def _found_id(self, request: HttpRequest, data: Any) -> Any:
         if not isinstance(self.event_id, str):
-            return self.event_id(request, data)
+            try:
+                return self.event_id(request, data)
+            except (LookupError, TypeError):  # data["event"]["id"] of a body that has another shape
+                return None
         return data.get(self.event_id) if isinstance(data, dict) else None
 
     def _accept(self, connection: BaseDatabaseWrapper, request: HttpRequest, event: WebhookEvent, record: Record) -> None:

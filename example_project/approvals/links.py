@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.urls import reverse
 
-from durable_workflows.web.approvals import make_token
+from durable_workflows.web.tokens import make_token
 
 TOPIC = "answer"
 VALID_SECONDS = 7 * 86400

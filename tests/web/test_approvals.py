@@ -18,9 +18,9 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from durable_workflows import NotSerializable, cancel_workflow, get_result, resume_workflow, send
-from durable_workflows.models import Message, WorkflowRun
+from durable_workflows.models import Message, WorkflowRun, answers
 from durable_workflows.testing import drain, durable_worker, travel
-from durable_workflows.web.approvals import make_token
+from durable_workflows.web.tokens import make_token
 from tests.app.models import Ledger
 from tests.web import site
 from tests.web.crowd import at_once
@@ -231,6 +231,9 @@ class TestLinksThatOpenNothing:
         assert client.post(address, YES).status_code == 200
         drain()
         assert get_result(run_id, 1) == YES
+
+    def test_one_to_a_run_that_was_deleted_meanwhile(self) -> None:
+        assert answers.accept(connection, "nobody", "decision", payload="1", key="k") is answers.Standing.ENDED
 
     def test_one_to_a_deleted_run(self, client: Client) -> None:
         run_id = asking()

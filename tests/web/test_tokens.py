@@ -10,8 +10,7 @@ from pytest_django import Settings
 
 from durable_workflows import InvalidUse, NotSerializable
 from durable_workflows.testing import travel
-from durable_workflows.web.approvals import BadLink, ExpiredLink, make_token, read_token
-from durable_workflows.web.tokens import SALT
+from durable_workflows.web.tokens import SALT, BadLink, ExpiredLink, make_token, read_token
 
 pytestmark = pytest.mark.once
 

@@ -218,6 +218,18 @@ class TestWhatIsRefused:
         assert Ledger.objects.count() == 1
         assert run_ids() == ["carrier-evt-1"]
 
+    @pytest.mark.parametrize(
+        "body", [b"{}", b"[]", b"7", b"null", b'{"event": "text"}', b'{"event": {}}', b'{"event": {"id": null}}']
+    )
+    def test_an_id_that_is_looked_up_where_there_is_none(self, body: bytes) -> None:
+        @webhook(
+            site.handle, sender="deep", secret=lambda: "s", signature=BODY, event_id=lambda request, data: data["event"]["id"]
+        )
+        def view(request: HttpRequest, event: WebhookEvent) -> None: ...
+
+        headers = {"X-Hub-Signature-256": BODY.sign(body, "s")}
+        assert view(RequestFactory().post("/", body, content_type="application/json", headers=headers)).status_code == 400
+
     def test_a_missing_id_in_a_header(self, sender: Client, run_ids: RunIds) -> None:
         for headers in ({}, {"X-Delivery": ""}, {"X-Delivery": "a\tb"}):
             signed = {"X-Hub-Signature-256": BODY.sign(b"{}", SECRET), **headers}
