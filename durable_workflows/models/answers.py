@@ -45,6 +45,10 @@ def accept(connection: BaseDatabaseWrapper, workflow_id: str, topic: str, *, pay
 
     :returns: how it stood: only ``OPEN`` means that this answer counts.
     """
+    if _answered(connection, workflow_id, key):
+        # Looked up before the lock too: above READ COMMITTED whoever waited for it fails, and comes again; without this, all
+        # who lost would fight for the lock until they gave up.
+        return Standing.ANSWERED
     if not lock(connection, [workflow_id]):
         return Standing.ENDED  # and was deleted
     found = _judge(connection, workflow_id, key, _status(connection, workflow_id, dialects.past_the_snapshot(connection)))
@@ -62,6 +66,10 @@ def _status(connection: BaseDatabaseWrapper, workflow_id: str, clause: str = "")
 def _judge(connection: BaseDatabaseWrapper, workflow_id: str, key: str, status: str | None) -> Standing:
     if status is None:
         raise WorkflowNotFound(workflow_id)
-    if Message.objects.using(connection.alias).filter(run_id=workflow_id, idempotency_key=key).exists():
+    if _answered(connection, workflow_id, key):
         return Standing.ANSWERED
     return Standing.ENDED if status in TERMINAL else Standing.OPEN
+
+
+def _answered(connection: BaseDatabaseWrapper, workflow_id: str, key: str) -> bool:
+    return Message.objects.using(connection.alias).filter(run_id=workflow_id, idempotency_key=key).exists()
