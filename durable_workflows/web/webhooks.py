@@ -126,9 +126,6 @@ class _Webhook:
             return _refused(refusal.status_code, str(refusal))
         except BadRequest as error:
             return _refused(400, str(error))
-        except WorkflowConflict:
-            # Not 202: this event starts nothing, and nobody would ever know.
-            return _refused(409, "Another workflow has the run of this event's id.")
         except (OperationalError, InterfaceError) as error:
             return _unavailable(request, error)
         return JsonResponse({"accepted": event.id}, status=202)
@@ -158,12 +155,14 @@ class _Webhook:
     def _accept(self, connection: BaseDatabaseWrapper, request: HttpRequest, event: WebhookEvent, record: Record) -> None:
         argument = record(request, event)
         with SetWorkflowID(event.workflow_id):
-            if argument is not None:
-                start_workflow(self.workflow, argument)
-                return
             try:
-                start_workflow(self.workflow, event.data)
+                start_workflow(self.workflow, event.data if argument is None else argument)
+            except WorkflowConflict as error:
+                # Not 202: this event starts nothing, and nobody would ever know.
+                raise Refusal(409, "Another workflow has the run of this event's id.") from error
             except NotSerializable as error:
+                if argument is not None:
+                    raise  # the function's fault, not the sender's
                 raise Refusal(400, "The body cannot be stored.") from error
 
 

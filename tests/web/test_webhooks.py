@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from durable_workflows import InvalidUse, cancel_workflow, get_result
+from durable_workflows import InvalidUse, NotSerializable, WorkflowConflict, WorkflowNotFound, cancel_workflow, get_result
 from durable_workflows.testing import drain, travel
 from durable_workflows.web.webhooks import WebhookEvent, webhook
 from tests.app.models import Ledger
@@ -428,6 +428,27 @@ class TestTransactions:
             connection.settings_dict = known
         assert deliver(sender, EVENT).status_code == 202
         assert run_ids() == ["carrier-evt-1"]
+
+    @pytest.mark.parametrize("error", [WorkflowConflict("x", "a", "b"), NotSerializable("it"), WorkflowNotFound("x")])
+    def test_an_error_of_the_functions_own_calls_is_not_the_senders(self, error: Exception, run_ids: RunIds) -> None:
+        @webhook(site.handle, sender="fails", secret="CARRIER_SECRET", signature=BODY)
+        def view(request: HttpRequest, event: WebhookEvent) -> None:
+            raise error
+
+        headers = {"X-Hub-Signature-256": BODY.sign(b'{"id": 1}', SECRET)}
+        with pytest.raises(type(error)):
+            view(RequestFactory().post("/", b'{"id": 1}', content_type="application/json", headers=headers))
+        assert run_ids() == []
+
+    def test_an_argument_that_cannot_be_stored_is_not_the_senders_fault(self, run_ids: RunIds) -> None:
+        @webhook(site.handle, sender="fails", secret="CARRIER_SECRET", signature=BODY)
+        def view(request: HttpRequest, event: WebhookEvent) -> object:
+            return object()
+
+        headers = {"X-Hub-Signature-256": BODY.sign(b'{"id": 1}', SECRET)}
+        with pytest.raises(NotSerializable):
+            view(RequestFactory().post("/", b'{"id": 1}', content_type="application/json", headers=headers))
+        assert run_ids() == []
 
     def test_an_error_of_the_program_is_no_503(self, sender: Client) -> None:
         def fails(request: HttpRequest, event: WebhookEvent) -> None:
