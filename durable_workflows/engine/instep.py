@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.context import Caller, Current
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import managing, messaging
+from durable_workflows.engine import managing, messaging, scheduling
 from durable_workflows.engine.operations import Operation, database
 from durable_workflows.engine.starting import Parent, child_id, new_run
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow
@@ -103,6 +103,9 @@ class InStep(Caller):
             return changed
 
         return in_write_transaction(act)
+
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        return in_write_transaction(scheduling.Deed(verb, arguments))
 
     def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper) -> None:
         claim = self.execution.claim

@@ -463,8 +463,8 @@ def test_a_machine_without_zones_knows_utc_and_is_told_what_to_install(monkeypat
     def no_zone(key: str) -> ZoneInfo:
         raise ZoneInfoNotFoundError(key)
 
-    monkeypatch.setattr("durable_workflows.schedules.ZoneInfo", no_zone)
-    monkeypatch.setattr("durable_workflows.schedules.available_timezones", set)
+    monkeypatch.setattr("durable_workflows.schedules.cron.ZoneInfo", no_zone)
+    monkeypatch.setattr("durable_workflows.schedules.cron.available_timezones", set)
     with pytest.raises(InvalidUse, match="Install the package tzdata"):
         CronSchedule("11 22 3 4 *", "Europe/Berlin")
     assert CronSchedule("11 22 3 4 *").next_after(utc("2025-01-01")) == utc("2025-04-03 22:11")
