@@ -1,0 +1,68 @@
+"""Eight workers at the same ticks: each tick has one run, under the id that anyone would have given it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from durable_workflows import create_schedule, registry
+from durable_workflows.models import Schedule, WorkflowRun
+from tests.engine.elsewhere import in_threads
+from tests.engine.isolation import at_each_level
+from tests.engine.racing import fire_until_nothing_is_due
+from tests.engine.ticking import now
+from tests.processes import Processes
+
+WORKERS = 8
+
+
+@pytest.fixture(autouse=True)
+def no_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of this process declares no schedules."""
+    monkeypatch.setattr(registry, "_schedules", {})
+
+
+def due(schedules: int, ticks: int) -> set[str]:
+    """Paused schedules with so many ticks behind them each, which have come to their end; returns the ids of the runs."""
+    last = now().replace(microsecond=0) - timedelta(seconds=5)
+    first = last - timedelta(seconds=ticks - 1)
+    for number in range(schedules):
+        create_schedule(f"s{number}", "tests.nobody_runs_it", interval_seconds=1, catch_up="all", starts_at=first, ends_at=last)
+    Schedule.objects.update(next_fire_at=first, paused=True)
+    moments = [(first + timedelta(seconds=number)).isoformat() for number in range(ticks)]
+    return {f"sched-s{number}-{moment}" for number in range(schedules) for moment in moments}
+
+
+def assert_each_once(expected: set[str]) -> None:
+    started = list(WorkflowRun.objects.values_list("id", flat=True))
+    assert len(started) == len(expected)
+    assert set(started) == expected
+
+
+@pytest.mark.django_db
+@at_each_level
+def test_threads_that_fire_the_same_ticks_start_each_once(level: str) -> None:
+    expected = due(schedules=6, ticks=75)
+    Schedule.objects.update(paused=False)
+    fired = in_threads([fire_until_nothing_is_due] * WORKERS)
+    assert_each_once(expected)
+    assert sum(fired) == len(expected), "nobody takes another's run for its own"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("schedules", "ticks"), [(100, 100), (1, 10_000)])
+def test_processes_that_fire_ten_thousand_ticks_start_each_once(processes: Processes, schedules: int, ticks: int) -> None:
+    expected = due(schedules, ticks)
+    racers = [processes.start("-m", "tests.engine.racing") for _ in range(WORKERS)]
+    for racer in racers:
+        processes.expect(racer, "ready")
+    Schedule.objects.update(paused=False)
+    for racer in racers:
+        assert racer.wait(540) == 0, processes.output(racer)
+    assert_each_once(expected)
+    fired = [int(re.findall(r"fired (\d+)\.", processes.output(racer))[0]) for racer in racers]
+    assert sum(fired) == len(expected)
+    print(f"fired by each of {WORKERS} processes: {fired}")
