@@ -152,7 +152,7 @@ def backfill_schedule(name: str, start: datetime, end: datetime) -> list[Workflo
     :param start: naive: in UTC; ``end``: the same.
     :returns: the runs' handles, in the order of the ticks.
     :raises ScheduleNotFound: if there is none of this name.
-    :raises InvalidUse: if ``end`` is before ``start``, or for more than 100,000 ticks.
+    :raises InvalidUse: if ``end`` is before ``start``, or for more than 10,000 ticks.
     """
     begin, until = _moment(start, "start"), _moment(end, "end")
     if until < begin:

@@ -143,6 +143,7 @@ class Outside(Caller):
     def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         runtime.local()  # hears of what becomes claimable, and hints to the workers
         deed = scheduling.Deed(verb, arguments)
+        self._persistently(lambda: deed.look_ahead(dialects.connection()))
         return self._persistently(lambda: (in_autocommit if deed.reads else in_write_transaction)(deed))
 
     # -- what only a workflow can do

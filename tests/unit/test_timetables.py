@@ -67,7 +67,9 @@ def test_an_interval_goes_on_in_real_time_when_the_clocks_change() -> None:
     assert shown == ["01:30+0200", "02:30+0200", "02:30+0100", "03:30+0100"]
 
 
-@pytest.mark.parametrize("seconds", [0, 0.999, -5, math.nan, math.inf, 10**10, pytest.param(10**5000, id="huge"), True, "60", None, [60]])
+@pytest.mark.parametrize(
+    "seconds", [0, 0.999, -5, math.nan, math.inf, 10**10, pytest.param(10**5000, id="huge"), True, "60", None, [60]]
+)
 def test_what_cannot_be_an_interval_is_refused(seconds: Any) -> None:
     with pytest.raises(InvalidUse, match="interval_seconds is a number of seconds, from 1 to 1,000,000,000"):
         IntervalSchedule(seconds, ANCHOR)
