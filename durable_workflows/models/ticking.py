@@ -62,21 +62,23 @@ def due(connection: BaseDatabaseWrapper) -> list[str]:
     return list(ripe.order_by("next_fire_at").values_list("name", flat=True)[:100])
 
 
-def take(connection: BaseDatabaseWrapper, name: str) -> Any:
+def take(connection: BaseDatabaseWrapper, names: Sequence[str]) -> list[Any]:
     """
-    Lock a schedule whose tick has come, and read it with the database's ``now``.
+    Lock those of these schedules whose tick has come, and read them with the database's ``now``.
 
-    None if another worker has fired it, or somebody has changed it, or is about to: then there is nothing to wait for.
+    One that another worker has fired meanwhile, or that somebody has changed or is about to, is left out: there is nothing
+    to wait for.
     """
-    ripe = served(connection, declared()).filter(pk=name, next_fire_at__lte=StatementTime())
+    ripe = served(connection, declared()).filter(pk__in=names, next_fire_at__lte=StatementTime())
     skip = connection.features.has_select_for_update_skip_locked
-    return ripe.annotate(now=DatabaseNow()).select_for_update(skip_locked=skip).first()
+    return list(ripe.annotate(now=DatabaseNow()).order_by("pk").select_for_update(skip_locked=skip))
 
 
-def is_busy(connection: BaseDatabaseWrapper, name: str) -> bool:
-    """Whether a run of this schedule is unfinished: of a tick, triggered, or backfilled."""
-    runs = WorkflowRun.objects.using(connection.alias).filter(schedule_name=name)
-    return runs.filter(completed_at__isnull=True, status__in=UNFINISHED).exists()
+def busy(connection: BaseDatabaseWrapper, names: Sequence[str]) -> set[str]:
+    """Which of these schedules have an unfinished run: of a tick, triggered, or backfilled."""
+    runs = WorkflowRun.objects.using(connection.alias).filter(schedule_name__in=names, completed_at__isnull=True)
+    found = runs.filter(status__in=UNFINISHED).values_list("schedule_name", flat=True).distinct()
+    return {name for name in found if name is not None}
 
 
 def advance(connection: BaseDatabaseWrapper, schedule: Any, times: Mapping[str, Any], *, fired: Any, skipped: int) -> bool:

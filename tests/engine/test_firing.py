@@ -37,6 +37,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("committing", "unpa
 
 NAME = "feed"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+YEARLY = "0 0 1 1 *"
 FAR = {"interval_seconds": 10**6}  # no tick of its own comes in the way
 
 
@@ -76,8 +77,8 @@ def every(seconds: float, *, behind: int, into: float = 1.0, **fields: Any) -> l
         ("skip", 3600, 1800, slice(0, 0)),  # half an hour late
         ("skip", 3600, 30, slice(-1, None)),  # within a minute
         ("skip", 3600, 90, slice(0, 0)),
-        ("skip", 20, 15, slice(-1, None)),  # within its interval
-        ("all", 20, 15, slice(None)),
+        ("skip", 40, 10, slice(-1, None)),  # within its interval
+        ("all", 40, 10, slice(None)),
     ],
 )
 def test_after_a_downtime(catch_up: Any, seconds: int, into: float, fired: slice) -> None:
@@ -270,7 +271,7 @@ NONSENSE: dict[str, Any] = {
 @pytest.mark.parametrize("column", NONSENSE)
 def test_a_row_edited_to_nonsense_is_paused_and_stops_no_other(column: str, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("before", NAME, "after"):
-        create_schedule(name, ticked, "0 * * * *", catch_up="last")
+        create_schedule(name, ticked, YEARLY, catch_up="last")
         put_tick(name, HOUR)
     Schedule.objects.filter(pk=NAME).update(**{column: NONSENSE[column]}, next_fire_at=now() - HOUR)
     assert scheduling.fire_due() == 2
@@ -279,7 +280,7 @@ def test_a_row_edited_to_nonsense_is_paused_and_stops_no_other(column: str, capl
     assert f"Schedule {NAME} is paused" in caplog.text
     assert scheduling.fire_due() == 0, "it is not met again each second"
     assert (len(run_ids("before")), len(run_ids("after"))) == (1, 1)
-    apply_schedules([{"name": NAME, "workflow": ticked, "cron": "0 * * * *", "catch_up": "last"}])
+    apply_schedules([{"name": NAME, "workflow": ticked, "cron": YEARLY, "catch_up": "last"}])
     assert (row().state, row().note) == ("ACTIVE", None), "applied again it is mended"
 
 
@@ -303,6 +304,19 @@ def test_a_row_that_is_mended_meanwhile_is_not_paused() -> None:
     create_schedule(NAME, ticked, "0 * * * *")
     scheduling._pause(NAME, ValueError("what it was"))
     assert (row().paused, row().note) == (False, None)
+
+
+# -- very many at once
+
+
+def test_what_is_due_at_the_same_time_shares_a_transaction(django_assert_max_num_queries: Any) -> None:
+    """At midnight there may be thousands."""
+    apply_schedules([{"name": f"s{n}", "workflow": ticked, "cron": YEARLY, "catch_up": "last"} for n in range(150)])
+    Schedule.objects.update(next_fire_at=now() - timedelta(seconds=30))
+    with django_assert_max_num_queries(110):  # what is due, its rows, a step on for each, their runs, and the transaction
+        assert scheduling.fire_due() == 100
+    assert [scheduling.fire_due(), scheduling.fire_due()] == [50, 0]
+    assert WorkflowRun.objects.values("schedule_name").distinct().count() == 150
 
 
 # -- who comes at the same time
@@ -335,7 +349,7 @@ def another_holds_the_row() -> Iterator[None]:
 @pytest.mark.skipif(DATABASE == "sqlite", reason="its writers wait for each other")
 @at_each_level
 def test_a_tick_whose_row_is_held_keeps_no_worker_waiting(level: str) -> None:
-    create_schedule("other", ticked, "0 * * * *", catch_up="last")
+    create_schedule("other", ticked, YEARLY, catch_up="last")
     every(3600, behind=1)
     put_tick("other", HOUR)
     with another_holds_the_row():

@@ -51,6 +51,19 @@ def test_threads_that_fire_the_same_ticks_start_each_once(level: str) -> None:
     assert sum(fired) == len(expected), "nobody takes another's run for its own"
 
 
+@pytest.mark.django_db
+@at_each_level
+def test_ticks_that_may_not_overlap_start_one_run_however_many_fire_them(level: str) -> None:
+    """Nobody executes it, so it stays unfinished."""
+    expected = due(schedules=4, ticks=50)
+    Schedule.objects.update(paused=False, overlap="skip")
+    fired = in_threads([fire_until_nothing_is_due] * WORKERS)
+    assert sum(fired) == 4
+    assert set(WorkflowRun.objects.values_list("id", flat=True)) < expected
+    assert sorted(WorkflowRun.objects.values_list("schedule_name", flat=True)) == ["s0", "s1", "s2", "s3"]
+    assert set(Schedule.objects.values_list("skipped", flat=True)) == {49}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("schedules", "ticks"), [(100, 100), (1, 10_000)])
