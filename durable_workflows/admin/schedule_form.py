@@ -36,26 +36,26 @@ class ScheduleForm(ModelForm):
     """
 
     catch_up = forms.ChoiceField(
-        choices=CATCH_UP, initial="skip", label=_("missed ticks"), help_text=_("Which of them start a run after a downtime.")
+        choices=CATCH_UP, initial="skip", label=_("Missed ticks"), help_text=_("Which of them start a run after a downtime.")
     )
     overlap = forms.ChoiceField(
-        choices=OVERLAP, initial="allow", label=_("overlap"), help_text=_("A tick, while an earlier run is unfinished.")
+        choices=OVERLAP, initial="allow", label=_("Overlap"), help_text=_("A tick, while an earlier run is unfinished.")
     )
     timezone = forms.CharField(
-        initial="UTC", required=False, label=_("time zone"), help_text=_("Of the cron fields: Europe/Berlin, for example.")
+        initial="UTC", required=False, label=_("Time zone"), help_text=_("Of the cron fields: Europe/Berlin, for example.")
     )
     jitter_seconds = forms.FloatField(
-        initial=0, required=False, label=_("jitter (seconds)"), help_text=_("By how much at most a start is put off.")
+        initial=0, required=False, label=_("Jitter (seconds)"), help_text=_("By how much at most a start is put off.")
     )
     context = forms.CharField(
-        required=False, label=_("context"), widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField dw-json"}),
+        required=False, label=_("Context"), widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField dw-json"}),
         help_text=_("JSON, given to each run as its second argument."),
     )  # fmt: skip
 
     class Meta:
         model = Schedule
         fields = (*DECLARED, "context", "paused")
-        labels = {"workflow_name": _("workflow"), "interval_seconds": _("interval (seconds)")}
+        labels = {"workflow_name": _("Workflow"), "interval_seconds": _("Interval (seconds)")}
         help_texts = {
             "workflow_name": _("Called with (scheduled_time, context). Runs of a name that no worker knows wait visibly."),
             "cron": _("Five fields, or six with seconds first; or leave it empty and give an interval."),

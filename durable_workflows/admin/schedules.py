@@ -165,10 +165,11 @@ class ScheduleAdmin(PagedAdmin):
         """Whether the user may start a run of a schedule."""
         return bool(request.user.has_perm("durable_workflows.start_workflowrun"))
 
-    def _verbs(self, request: HttpRequest) -> Sequence[tuple[str, Any]]:
+    def _verbs(self, request: HttpRequest) -> Sequence[tuple[str, Any, bool | None]]:
+        """Action, button, and whether it is for paused schedules, for the others, or for all."""
         may_change, may_trigger = self.has_change_permission(request), self.has_trigger_permission(request)
-        change = [("pause_schedules", _("Pause")), ("resume_schedules", _("Resume"))] if may_change else []
-        return [*change, ("trigger_schedules", _("Trigger now"))] if may_trigger else change
+        change = [("pause_schedules", _("Pause"), False), ("resume_schedules", _("Resume"), True)] if may_change else []
+        return [*change, ("trigger_schedules", _("Trigger now"), None)] if may_trigger else change
 
     def _do(
         self, request: HttpRequest, queryset: QuerySet[Any], act: Callable[[str], object], logged: str
