@@ -223,11 +223,10 @@ def test_a_schedule_is_added_paused_and_triggered_by_clicks(visit: Callable[...,
         page.fill("[name=cron]", "0 9 * * MON-FRI")
         page.click("[name=_save]")
         page.wait_for_url("**/schedule/")
-        page.click("#result_list th a")
-        for button in ("Pause", "Resume", "Trigger now"):
+        page.click("#result_list .field-name a")
+        for button, done in (("Pause", "Paused"), ("Resume", "Resumed"), ("Trigger now", "Triggered")):
             page.click(f".dw-buttons >> text={button}")
-            page.wait_for_url("**/schedule/feed/change/")
-            said.append(page.inner_text(".messagelist"))
+            said.append(page.inner_text(f".messagelist >> text={done}"))
         said.append(str(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")))
         return said
 
