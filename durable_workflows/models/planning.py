@@ -87,7 +87,7 @@ def create(connection: BaseDatabaseWrapper, plan: ScheduleInput, now: datetime, 
 def holds(connection: BaseDatabaseWrapper, plan: ScheduleInput, now: datetime) -> bool:
     """Whether a schedule is there as ``create`` makes it: it is that very call's, whose COMMIT reply was lost."""
     found = rows(connection).filter(pk=plan.name, created_at=_to_the_second(now)).first()
-    return found is not None and all(getattr(found, name) == value for name, value in _columns(plan).items())
+    return found is not None and not _changes(found, plan)
 
 
 def apply(connection: BaseDatabaseWrapper, plans: Sequence[ScheduleInput], now: datetime) -> None:
@@ -96,20 +96,39 @@ def apply(connection: BaseDatabaseWrapper, plans: Sequence[ScheduleInput], now: 
 
     In the order of their names, so that two that do it at once do not wait for each other crosswise.
     """
-    for plan in sorted(plans, key=lambda plan: plan.name):
+    for plan in unlike(connection, plans):
         row = ensured(connection, plan, now)
         if row.in_code:
             raise ScheduleConflict(plan.name, "It is declared by @scheduled: change it there, or take another name.")
         amend(connection, row, plan, now)
 
 
+def unlike(connection: BaseDatabaseWrapper, plans: Sequence[ScheduleInput], **others: Any) -> list[ScheduleInput]:
+    """
+    Those of which there is no row as they say, in the order of their names.
+
+    Without a lock, so that nothing waits for a row on which there is nothing to do.
+    """
+    known = rows(connection).in_bulk([plan.name for plan in plans])
+    found = [plan for plan in plans if plan.name not in known or _changes(known[plan.name], plan, **others)]
+    return sorted(found, key=lambda plan: plan.name)
+
+
+def _changes(row: Schedule, plan: ScheduleInput, **others: Any) -> dict[str, Any]:
+    wanted = {**_columns(plan), **others}
+    return {name: value for name, value in wanted.items() if getattr(row, name) != value}
+
+
 def ensured(connection: BaseDatabaseWrapper, plan: ScheduleInput, now: datetime, **others: Any) -> Schedule:
     """The locked row of this name, inserted if there was none."""
-    if not rows(connection).filter(pk=plan.name).exists():
-        rows(connection).bulk_create([new(plan, now, **others)], ignore_conflicts=True)
-        hint(connection)
-    # Another one may have come first; MySQL shows its row to a locking read alone, whatever the isolation.
-    return locked(connection, plan.name)
+    if rows(connection).filter(pk=plan.name).exists():
+        try:
+            return locked(connection, plan.name)
+        except ScheduleNotFound:
+            pass  # deleted meanwhile, which MySQL shows to a locking read alone
+    rows(connection).bulk_create([new(plan, now, **others)], ignore_conflicts=True)
+    hint(connection)
+    return locked(connection, plan.name)  # perhaps another one's, who came first
 
 
 def amend(connection: BaseDatabaseWrapper, row: Schedule, plan: ScheduleInput, now: datetime, **others: Any) -> None:
@@ -117,8 +136,7 @@ def amend(connection: BaseDatabaseWrapper, row: Schedule, plan: ScheduleInput, n
     Make a locked row what a value says. With another timing it begins anew from ``now``, and is mended if it had paused
     itself; else it goes on where it is. Paused by somebody, it stays so.
     """
-    wanted = {**_columns(plan), **others}
-    changed = {name: value for name, value in wanted.items() if getattr(row, name) != value}
+    changed = _changes(row, plan, **others)
     if not changed:
         return
     if row.note is not None or changed.keys() & set(TIMING):

@@ -25,8 +25,7 @@ def declare(connection: BaseDatabaseWrapper, schedules: Sequence[Scheduled], now
 
     What somebody paused stays paused. What paused itself, because its row could not be fired, is mended by that.
     """
-    for schedule in schedules:
-        plan = _plan_of(schedule)
+    for plan in planning.unlike(connection, [_plan_of(schedule) for schedule in schedules], **_IN_CODE):
         planning.amend(connection, planning.ensured(connection, plan, now, **_IN_CODE), plan, now, **_IN_CODE)
 
 

@@ -465,3 +465,16 @@ def test_long_names_have_ids_that_fit() -> None:
 def test_what_cannot_be_a_name_is_refused(verb: Any, name: Any) -> None:
     with pytest.raises(DurableError, match="name of a schedule"):
         verb(name)
+
+
+@pytest.mark.skipif(DATABASE == "sqlite", reason="its writers wait for each other")
+def test_a_deploy_does_not_wait_for_a_row_on_which_it_has_nothing_to_do() -> None:
+    """Somebody holds it, in a transaction that may take an hour; and one that is deleted there comes back afterwards."""
+    plan = {"name": NAME, "workflow": ticked, "cron": HOURLY}
+    apply_schedules([plan])
+    with transaction.atomic():
+        delete_schedule(NAME)
+        in_threads([partial(apply_schedules, [plan])])
+    assert get_schedule(NAME) is None
+    apply_schedules([plan])
+    assert existing().status == "ACTIVE"
