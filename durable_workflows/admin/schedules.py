@@ -1,4 +1,4 @@
-"""Schedules: to look at, to make, change, pause, resume, trigger and delete."""
+"""Schedules: to look at, to make, change, pause, resume, trigger, backfill and delete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from durable_workflows import registry, scheduling
-from durable_workflows.admin import display
+from durable_workflows.admin import backfill, display
 from durable_workflows.admin.base import PagedAdmin
 from durable_workflows.admin.schedule_form import DECLARED, ScheduleForm, is_editable
 from durable_workflows.exceptions import DurableError
@@ -38,7 +38,7 @@ class ScheduleAdmin(PagedAdmin):
     list_filter = ("paused", "in_code")
     ordering = ("name",)
     search_fields = ("name", "workflow_name")
-    actions = ("pause_schedules", "resume_schedules", "trigger_schedules")
+    actions = ("pause_schedules", "resume_schedules", "trigger_schedules", "backfill_schedules")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         context = "context" if obj is None or self._may_edit_context(obj) else "shown_context"
@@ -161,6 +161,15 @@ class ScheduleAdmin(PagedAdmin):
     def trigger_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         return self._do(request, queryset, scheduling.trigger_schedule, "Triggered.")
 
+    @admin.action(description=_("Backfill selected %(verbose_name_plural)s…"), permissions=["trigger"])
+    def backfill_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        form = backfill.answered(request)
+        if not form.is_valid():
+            return backfill.ask(self, request, list(queryset), form)
+        span = form.cleaned_data["start"], form.cleaned_data["end"]
+        logged = "Backfilled from {} to {}.".format(*(moment.isoformat() for moment in span))
+        return self._do(request, queryset, lambda name: scheduling.backfill_schedule(name, *span), logged)
+
     def has_trigger_permission(self, request: HttpRequest) -> bool:
         """Whether the user may start a run of a schedule."""
         return bool(request.user.has_perm("durable_workflows.start_workflowrun"))
@@ -169,7 +178,8 @@ class ScheduleAdmin(PagedAdmin):
         """Action, button, and whether it is for paused schedules, for the others, or for all."""
         may_change, may_trigger = self.has_change_permission(request), self.has_trigger_permission(request)
         change = [("pause_schedules", _("Pause"), False), ("resume_schedules", _("Resume"), True)] if may_change else []
-        return [*change, ("trigger_schedules", _("Trigger now"), None)] if may_trigger else change
+        trigger = [("trigger_schedules", _("Trigger now"), None), ("backfill_schedules", _("Backfill…"), None)]
+        return [*change, *(trigger if may_trigger else ())]
 
     def _do(
         self, request: HttpRequest, queryset: QuerySet[Any], act: Callable[[str], object], logged: str

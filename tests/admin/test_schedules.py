@@ -251,6 +251,27 @@ def test_an_action_is_done_to_all_or_none(admin_client: Client) -> None:
     assert not LogEntry.objects.exists()
 
 
+def test_a_backfill_asks_from_when_to_when(admin_client: Client) -> None:
+    for name in ("one", "two"):
+        create_schedule(name, ticked, "0 9 * * *")
+    question = act(admin_client, "backfill_schedules", "one", "two")
+    assert read(question).blocked == []
+    assert "keeps its run" in read(question).text
+    assert not WorkflowRun.objects.exists()
+    for bad in ({}, {"start": "2025-05-01T00:00", "end": "nonsense"}, {"start": "2025-05-01T00:00"}):
+        assert "errorlist" in act(admin_client, "backfill_schedules", "one", confirmed="yes", **bad).content.decode()
+    backwards = {"start": "2025-05-04T00:00", "end": "2025-05-01T00:00"}
+    assert "before it starts" in read(act(admin_client, "backfill_schedules", "one", confirmed="yes", **backwards)).text
+    assert not WorkflowRun.objects.exists()
+    assert not LogEntry.objects.exists()
+    span = {"start": "2025-05-01T09:00", "end": "2025-05-03T12:00:01"}
+    for _ in range(2):
+        act(admin_client, "backfill_schedules", "one", "two", confirmed="yes", **span)
+        ids = [f"sched-{name}-2025-05-0{day}T09:00:00+00:00" for name in ("one", "two") for day in (2, 3)]
+        assert sorted(WorkflowRun.objects.values_list("id", flat=True)) == ids
+    assert "one Backfilled from 2025-05-01T09:00:00+00:00 to 2025-05-03T12:00:01+00:00." in logged(CHANGE)
+
+
 def test_buttons_on_the_page_lead_back_to_it(admin_client: Client) -> None:
     create_schedule("a/b", ticked, "0 9 * * *")
     address = f"{SCHEDULES}a_2Fb/change/"
@@ -303,8 +324,8 @@ def test_to_look_is_not_to_change(staff: Callable[..., Client]) -> None:
     assert 'value="schedule"' not in page.content.decode()
     for place in ("add/", "feed/change/", "feed/delete/"):
         assert client.post(SCHEDULES + place, {**FIELDS, "post": "yes"}).status_code == 403
-    for action in ("pause_schedules", "resume_schedules", "trigger_schedules", "delete_selected"):
-        act(client, action, "feed", post="yes")
+    for action in ("pause_schedules", "resume_schedules", "trigger_schedules", "backfill_schedules", "delete_selected"):
+        act(client, action, "feed", post="yes", confirmed="yes", start="2025-05-01T00:00", end="2025-05-09T00:00")
     assert list(Schedule.objects.values_list("name", "paused")) == [("feed", False)]
     assert not WorkflowRun.objects.exists()
 
