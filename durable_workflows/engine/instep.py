@@ -105,7 +105,8 @@ class InStep(Caller):
         return in_write_transaction(act)
 
     def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
-        return in_write_transaction(scheduling.Deed(verb, arguments))
+        deed = scheduling.Deed(verb, arguments)
+        return deed(database()) if deed.reads else in_write_transaction(deed)
 
     def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper) -> None:
         claim = self.execution.claim

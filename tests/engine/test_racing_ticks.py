@@ -11,7 +11,7 @@ from durable_workflows import create_schedule, registry
 from durable_workflows.models import Schedule, WorkflowRun
 from tests.engine.elsewhere import in_threads
 from tests.engine.isolation import at_each_level
-from tests.engine.racing import fire_until_nothing_is_due
+from tests.engine.racing import fire_until_nothing_is_due, wait_until
 from tests.engine.ticking import now
 from tests.processes import Processes
 
@@ -79,3 +79,19 @@ def test_processes_that_fire_ten_thousand_ticks_start_each_once(processes: Proce
     fired = [int(re.findall(r"fired (\d+)\.", processes.output(racer))[0]) for racer in racers]
     assert sum(fired) == len(expected)
     print(f"fired by each of {WORKERS} processes: {fired}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_processes_that_are_killed_while_they_fire_leave_no_tick_out(processes: Processes) -> None:
+    expected = due(schedules=40, ticks=100)
+    racers = [processes.start("-m", "tests.engine.racing") for _ in range(WORKERS)]
+    for racer in racers:
+        processes.expect(racer, "ready")
+    Schedule.objects.update(paused=False)
+    for number, racer in enumerate(racers[:4]):
+        wait_until(lambda number=number: WorkflowRun.objects.count() > 300 * (number + 1))
+        processes.kill(racer)
+    for racer in racers[4:]:
+        assert racer.wait(540) == 0, processes.output(racer)
+    assert_each_once(expected)
