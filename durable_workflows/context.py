@@ -96,6 +96,10 @@ class Caller(ABC):
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
         """Carry out an operator's verb ("cancel", "resume"), recorded when called in a workflow."""
 
+    @abstractmethod
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        """Do something with schedules ("create", "apply", ...), recorded when called in a workflow."""
+
 
 _caller: ContextVar[Caller | None] = ContextVar("durable_workflows_caller", default=None)
 

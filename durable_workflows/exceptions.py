@@ -8,6 +8,8 @@ Every error of the package, in one tree.
     ├── WorkflowConflict            (.workflow_id)
     ├── WorkflowNotRegistered       (.name)
     ├── RegistrationConflict        (.name)
+    ├── ScheduleNotFound            (.schedule_name)
+    ├── ScheduleConflict            (.schedule_name)
     ├── InvalidUse                  an argument or a place of call that cannot work
     │   └── NotInWorkflow
     ├── NotSerializable             (also TypeError)
@@ -83,6 +85,22 @@ class RegistrationConflict(DurableError):
             " `name=`."
         )
         self.name = name
+
+
+class ScheduleNotFound(DurableError):
+    """There is no schedule of this name."""
+
+    def __init__(self, schedule_name: str) -> None:
+        super().__init__(f"There is no schedule named {schedule_name!r}. list_schedules() tells which there are.")
+        self.schedule_name = schedule_name
+
+
+class ScheduleConflict(DurableError):
+    """The name belongs to another schedule."""
+
+    def __init__(self, schedule_name: str, cure: str) -> None:
+        super().__init__(f"There is already a schedule named {schedule_name!r}. {cure}")
+        self.schedule_name = schedule_name
 
 
 class InvalidUse(DurableError):

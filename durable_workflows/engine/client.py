@@ -16,7 +16,7 @@ from durable_workflows import options as start_options
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, children, managing, messaging
+from durable_workflows.engine import awaiting, children, managing, messaging, scheduling
 from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
@@ -152,6 +152,12 @@ class Outside(Caller):
         for workflow_id in workflow_ids:
             _ring(workflow_id)
         return changed
+
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        runtime.local()  # hears of what becomes claimable, and hints to the workers
+        deed = scheduling.Deed(verb, arguments)
+        self._persistently(lambda: deed.look_ahead(dialects.connection()))
+        return self._persistently(lambda: (in_autocommit if deed.reads else in_write_transaction)(deed))
 
     # -- what only a workflow can do
 

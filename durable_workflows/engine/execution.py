@@ -20,7 +20,7 @@ from durable_workflows import clock
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, children, debouncing, managing, messaging, pauses, steps
+from durable_workflows.engine import awaiting, children, debouncing, managing, messaging, pauses, scheduling, steps
 from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
@@ -265,3 +265,6 @@ class Execution(Caller):
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
         return managing.manage(self, verb, workflow_ids, options)
+
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        return scheduling.perform(self, verb, arguments)

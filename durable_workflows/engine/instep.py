@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import managing, messaging
+from durable_workflows.engine import managing, messaging, scheduling
 from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.operations import Operation, database
 from durable_workflows.engine.starting import Parent, child_id, inserted, new_run, new_runs
@@ -120,6 +120,10 @@ class InStep(Caller):
             return changed
 
         return in_write_transaction(act)
+
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        deed = scheduling.Deed(verb, arguments)
+        return deed(database()) if deed.reads else in_write_transaction(deed)
 
     def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper) -> None:
         claim = self.execution.claim

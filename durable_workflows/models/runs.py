@@ -236,7 +236,10 @@ class WorkflowRun(models.Model):
             ),
             PartialIndex(name="durable_run_parent", fields=["parent"], where=Q(parent__isnull=False)),
             PartialIndex(name="durable_run_fork", fields=["forked_from"], where=Q(forked_from__isnull=False)),
-            PartialIndex(name="durable_run_schedule", fields=["schedule_name"], where=Q(schedule_name__isnull=False)),
+            # An unfinished run has no `completed_at`: those of a schedule are found without a look at its finished ones.
+            PartialIndex(
+                name="durable_run_ticks", fields=["schedule_name", "completed_at"], where=Q(schedule_name__isnull=False)
+            ),
             PartialIndex(
                 name="durable_run_failed", fields=["completed_at"],
                 where=Q(status__in=[S.ERROR, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED]), lead=["status"],

@@ -211,3 +211,27 @@ def test_a_part_of_a_name_filters_the_list(visit: Callable[..., Any]) -> None:
         return page.locator("#result_list .dw-name").all_inner_texts()
 
     assert visit(look) == ["index"]
+
+
+def test_a_schedule_is_added_paused_and_triggered_by_clicks(visit: Callable[..., Any]) -> None:
+    def look(page: Page, url: str) -> list[str]:
+        page.goto(f"{url}/admin/durable_workflows/schedule/add/")
+        for name, value in (("name", "feed"), ("workflow_name", "feeds.poll"), ("cron", "nonsense"), ("context", '{"a": 1}')):
+            page.fill(f"[name={name}]", value)
+        page.click("[name=_save]")
+        said = [page.inner_text(".errorlist")]
+        page.fill("[name=cron]", "0 9 * * MON-FRI")
+        page.click("[name=_save]")
+        page.wait_for_url("**/schedule/")
+        page.click("#result_list .field-name a")
+        for button, done in (("Pause", "Paused"), ("Resume", "Resumed"), ("Trigger now", "Triggered")):
+            page.click(f".dw-buttons >> text={button}")
+            said.append(page.inner_text(f".messagelist >> text={done}"))
+        said.append(str(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")))
+        return said
+
+    error, *done, beyond = visit(look)
+    assert "'nonsense' has 1 fields" in error
+    assert done == ["1 schedule: Paused.", "1 schedule: Resumed.", "1 schedule: Triggered."]
+    assert beyond == "0"
+    assert WorkflowRun.objects.get().schedule_name == "feed"

@@ -93,15 +93,14 @@ def test_they_cost_the_same_for_few_and_for_many(
         assert read(admin_client.get(address)).blocked == []
 
 
-@pytest.mark.parametrize("address", [QUEUES, SCHEDULES, WORKERS])
+@pytest.mark.parametrize("address", [QUEUES, WORKERS])
 def test_they_are_not_changed(admin_client: Client, address: str) -> None:
     make_queue("x")
-    make_schedule("x")
     make_worker("x")
     assert read(admin_client.get(f"{address}x/change/")).blocked == []
     for place in ("add/", "x/delete/", "x/change/"):
         assert admin_client.post(address + place, {"post": "yes", "name": "y"}).status_code == 403
-    assert [model.objects.filter(pk="x").count() for model in (QueueState, Schedule, Worker)] == [1, 1, 1]
+    assert [model.objects.filter(pk="x").count() for model in (QueueState, Worker)] == [1, 1]
 
 
 def test_they_need_the_permission_to_view(client_with: Callable[..., Client]) -> None:
