@@ -63,9 +63,9 @@ def _check_place(operation: Operation, workflow_ids: Sequence[str]) -> None:
         claim = execution.claim
         operation.fail(
             InvalidUse(
-                f"Run {claim.id!r} would wait for run {stuck!r}, which cannot start: queue {claim.queue!r} is full, and its runs"
-                " keep their places while they wait (waiting='hold'). Put the child on another queue, or call it instead of"
-                " starting it."
+                f"Run {claim.id!r} would wait for run {stuck!r}, which cannot start: queue {claim.queue!r} is full, and its"
+                " runs keep their places while they wait (waiting='hold'). Put the child on another queue, or call it instead"
+                " of starting it."
             )
         )
 
