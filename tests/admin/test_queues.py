@@ -10,8 +10,10 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
 
-from durable_workflows import Queue
+from durable_workflows import Queue, workflow
 from durable_workflows.models import QueueStart, QueueState, rules
+from durable_workflows.states import RunState
+from durable_workflows.testing import durable_worker
 from tests.admin.html import read
 from tests.admin.rows import ago, make_queue, make_run, make_worker
 
@@ -300,3 +302,24 @@ def test_a_page_costs_the_same_for_few_and_for_many_runs(
 def test_a_queue_that_is_not_there(admin_client: Client, name: str) -> None:
     for place in ("change/", "delete/"):
         assert admin_client.get(f"{QUEUES}{name}/{place}").status_code in (302, 404)
+
+
+@workflow
+def returns(value: int) -> int:
+    return value
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("limits", [{}, {"concurrency": 1}], ids=str)
+def test_a_worker_follows_what_is_changed(admin_client: Client, limits: dict[str, Any]) -> None:
+    make_queue("mail", paused=True)
+    mails, others = Queue("mail", **limits), Queue("others")
+    handle = mails.enqueue(returns, 1)
+    with durable_worker(threads=2, queues=["mail", "others"]):
+        assert others.enqueue(returns, 2).get_result(timeout=20) == 2
+        assert handle.get_status().status == RunState.ENQUEUED
+        assert mail().declared == (limits or {})
+        admin_client.post(QUEUES, {"action": "resume_queues", "_selected_action": ["mail"]})
+        assert handle.get_result(timeout=20) == 1
+        change(admin_client, paused="on")
+        assert mail().paused
