@@ -137,9 +137,11 @@ class QueueAdmin(BaseAdmin):
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         """Refuses for a queue that somebody needs, and says who."""
         view = super().delete_view
-        return in_write_transaction(
-            lambda _connection: self._refused(request, unquote(object_id)) or view(request, object_id, extra_context)
-        )
+        if (refusal := self._refused(request, unquote(object_id))) is not None:
+            return refusal
+        if request.method != "POST":
+            return view(request, object_id, extra_context)
+        return in_write_transaction(lambda _connection: view(request, object_id, extra_context))
 
     def _refused(self, request: HttpRequest, name: str) -> HttpResponse | None:
         if "\0" in name or not self.has_delete_permission(request) or not (reason := why_kept(name)):

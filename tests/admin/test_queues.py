@@ -261,6 +261,20 @@ def test_who_may_only_look_sees_all_and_changes_nothing(client_with: Callable[..
     assert (mail().paused, mail().revision) == (False, 1)
 
 
+def test_who_may_only_look_sees_what_is_wrong(client_with: Callable[..., Client]) -> None:
+    make_queue("mail", declared={"concurrency": 2}, overrides={"worker_concurrency": 5})
+    page = read(client_with("view", on="queuestate").get(MAIL))
+    assert "can never be reached" in page.text
+    assert "forget" not in page.text.lower()
+
+
+def test_each_part_of_an_override_has_a_name_of_its_own(admin_client: Client) -> None:
+    make_queue("mail")
+    html = admin_client.get(MAIL).content.decode()
+    for name in ("Concurrency: override", "Concurrency: at once", "Rate of starts: started in any", "Rate of starts: seconds"):
+        assert html.count(f'aria-label="{name}"') == 1, name
+
+
 def test_a_row_that_nobody_needs_is_deleted_with_its_window(admin_client: Client) -> None:
     make_queue("mail", declared={"concurrency": 1})
     make_run(queue="mail", status="SUCCESS")
