@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from durable_workflows.debouncing import Debouncer
 from durable_workflows.decorators import scheduled, step, transaction, workflow
 from durable_workflows.exceptions import (
     AwaitedWorkflowCancelled,
@@ -62,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AwaitedWorkflowCancelled",
     "AwaitedWorkflowMaxRecoveryAttemptsExceeded",
+    "Debouncer",
     "Deduplicated",
     "DurableError",
     "InvalidUse",

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from durable_workflows.debouncing import Debounce
     from durable_workflows.definitions import Step, Workflow
     from durable_workflows.options import StartOptions
 
@@ -62,6 +63,10 @@ class Caller(ABC):
     @abstractmethod
     def start_many(self, target: Workflow | Step | str, calls: Sequence[Any], options: StartOptions) -> list[str]:
         """Insert several runs at once and return their ids."""
+
+    @abstractmethod
+    def debounce(self, target: Workflow | Step | str, call: Any, options: StartOptions, wish: Debounce) -> str:
+        """Put a run off, or insert it, and return its id."""
 
     @abstractmethod
     def result(self, workflow_id: str, timeout: float | None) -> Any: ...

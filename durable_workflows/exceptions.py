@@ -21,7 +21,9 @@ Every error of the package, in one tree.
     ├── StepRetriesExceeded         (.step_name .attempts .errors)
     ├── StepTimeout                 (.step_name .timeout_seconds; also TimeoutError)
     ├── StepRolledBack              (.step_name)
-    └── StreamTimeout               (also TimeoutError)
+    ├── StreamTimeout               (also TimeoutError)
+    ├── BadLink
+    └── ExpiredLink
 
     ControlFlow (a BaseException)                 never to be caught by user code
     ├── Suspended
@@ -185,6 +187,20 @@ class StepRolledBack(DurableError):
 
 class StreamTimeout(DurableError, TimeoutError):
     """No further stream value came in time."""
+
+
+class BadLink(DurableError):
+    """A link that was not made here, was changed, or is for something else."""
+
+    def __init__(self) -> None:
+        super().__init__("This link was not made here, or it was changed. Use the whole link, as it was sent.")
+
+
+class ExpiredLink(DurableError):
+    """A link whose time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("This link is no longer valid. Ask for a new one.")
 
 
 class ControlFlow(BaseException):

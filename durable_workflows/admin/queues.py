@@ -45,7 +45,7 @@ class QueueAdmin(BaseAdmin):
         return format_html('<span class="dw-pill dw-{}">{}</span>', kind, label)
 
     def _state(self, queue: QueueState) -> tuple[str, str]:
-        if rules.rules_of(queue.paused, queue.declared, queue.overrides).problem:
+        if rules.rules_for(queue).problem:
             return "error", gettext("unreadable")
         return ("paused", gettext("paused")) if queue.paused else ("success", gettext("open"))
 
@@ -59,7 +59,7 @@ class QueueAdmin(BaseAdmin):
 
     @admin.display(description=_("problem"))
     def problem(self, queue: QueueState) -> SafeString:
-        text = rules.rules_of(queue.paused, queue.declared, queue.overrides).problem
+        text = rules.rules_for(queue).problem
         return format_html('<span class="dw-alarm">{} {}</span>', text, gettext("Until this is mended, its runs wait."))
 
     @admin.display(description=_("updated"), ordering="updated_at")
@@ -94,7 +94,7 @@ class QueueAdmin(BaseAdmin):
         ]
 
     def _is_declared_well(self, queue: QueueState | None) -> bool:
-        return queue is None or not rules.rules_of(queue.paused, queue.declared, None).problem
+        return queue is None or not rules.rules_of(queue.paused, queue.declared, None, 0).problem
 
     def changeform_view(
         self,

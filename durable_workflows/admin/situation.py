@@ -51,7 +51,7 @@ def _waits_of(runs: Sequence[WorkflowRun]) -> dict[str, tuple[Wait, int]]:
 
 def _queues_of(runs: Sequence[WorkflowRun]) -> dict[str, Rules]:
     names = {run.queue for run in runs if run.status == S.ENQUEUED}
-    rows = QueueState.objects.filter(name__in=names).values_list("name", "paused", "declared", "overrides")
+    rows = QueueState.objects.filter(name__in=names).values_list("name", "paused", "declared", "overrides", "revision")
     return {name: rules_of(*row) for name, *row in rows}
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_workflows.limits import NO_LIMITS, RATES, Limits, Rate
 from durable_workflows.models import QueueState
-from durable_workflows.models.rules import rules_of
+from durable_workflows.models.rules import rules_for
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -84,7 +84,7 @@ def declared(queue: QueueState) -> SafeString | str:
 
 def in_force(queue: QueueState) -> SafeString | str:
     """What holds, limit by limit, and which of it an operator set."""
-    its = rules_of(queue.paused, queue.declared, queue.overrides)
+    its = rules_for(queue)
     if its.problem:
         return format_html('<span class="dw-alarm">{}</span>', its.problem)
     overridden = as_dict(queue.overrides)

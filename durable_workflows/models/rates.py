@@ -8,15 +8,32 @@ written after the claim, so it is not older than the leases that it stands for, 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Sum
+from django.db.models import Min, Sum
 
 from durable_workflows.limits import Limits, Rate
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.queues import QueueStart
+from durable_workflows.models.reading import database_now
 
 KEPT_SECONDS = 60.0  # at least, so that a period that is made longer finds something
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The starts in a window: how many, and when the oldest was."""
+
+    number: int = 0
+    oldest: datetime | None = None
+
+    def __add__(self, other: _Counted) -> _Counted:
+        moments = [moment for moment in (self.oldest, other.oldest) if moment is not None]
+        return _Counted(self.number + other.number, min(moments, default=None))
 
 
 class Window:
@@ -25,47 +42,48 @@ class Window:
     def __init__(self, connection: BaseDatabaseWrapper, queue: str, limits: Limits) -> None:
         self.queue = queue
         self.whole, self.part = limits.limiter, limits.partition_limiter
+        self._connection = connection
         self._starts = QueueStart.objects.using(connection.alias).filter(queue=queue)
-        self._all = self._counted(self.whole).total() if self.whole else 0
-        self._by_partition = self._counted(self.part) if self.part else Counter[str]()
+        self._all = sum(self._counted(self.whole).values(), _Counted()) if self.whole else _Counted()
+        self._by_partition = self._counted(self.part) if self.part else {}
         self._new = Counter[str]()
 
-    def _counted(self, rate: Rate) -> Counter[str]:
-        recent = self._starts.filter(at__gt=StatementTime(-rate.period)).values_list("partition_key")
-        return Counter(dict(recent.annotate(total=Sum("number")).values_list("partition_key", "total")))
+    def _counted(self, rate: Rate) -> dict[str, _Counted]:
+        recent = self._starts.filter(at__gt=StatementTime(-rate.period)).order_by().values_list("partition_key")
+        rows = recent.annotate(total=Sum("number"), oldest=Min("at")).values_list("partition_key", "total", "oldest")
+        return {partition: _Counted(total, oldest) for partition, total, oldest in rows}
 
     def left(self, partition: str) -> int | None:
         """How many runs of a partition may be started now; None: any number."""
-        left = [rate.limit - taken for rate, taken in self._rates(partition) if rate is not None]
+        left = [rate.limit - counted.number for rate, counted in self._windows(partition)]
         return max(0, min(left)) if left else None
 
-    def _rates(self, partition: str) -> list[tuple[Rate | None, int]]:
-        return [(self.whole, self._all), (self.part, self._by_partition[partition])]
+    def _windows(self, partition: str) -> Iterator[tuple[Rate, _Counted]]:
+        if self.whole is not None:
+            yield self.whole, self._all
+        if self.part is not None:
+            yield self.part, self._by_partition.get(partition, _Counted())
 
     def starting(self, partition: str, number: int) -> None:
         """So many runs of a partition are being started."""
         if number:
-            self._all += number
-            self._by_partition[partition] += number
+            self._all += _Counted(number)
+            self._by_partition[partition] = self._by_partition.get(partition, _Counted()) + _Counted(number)
             self._new[partition] += number
 
-    def seconds_until_more(self, partition: str) -> float | None:
+    def seconds_until_more(self, partition: str) -> float:
         """When the oldest start leaves the window that is full."""
-        waits = [
-            self._seconds_left(rate, partition if rate is self.part else None)
-            for rate, taken in self._rates(partition)
-            if rate is not None and taken >= rate.limit
-        ]
-        return max(waits, default=None)
+        full = [(rate, counted) for rate, counted in self._windows(partition) if counted.number >= rate.limit]
+        return max((self._seconds_left(rate, counted.oldest) for rate, counted in full), default=0.0)
 
-    def _seconds_left(self, rate: Rate, partition: str | None) -> float:
-        starts = self._starts if partition is None else self._starts.filter(partition_key=partition)
-        recent = starts.filter(at__gt=StatementTime(-rate.period)).annotate(now=DatabaseNow())
-        oldest = recent.order_by("at").values_list("at", "now").first()
+    def _seconds_left(self, rate: Rate, oldest: datetime | None) -> float:
         if oldest is None:  # this very claim filled it
             return rate.period
-        at, now = oldest
-        return max(0.0, rate.period - (now - at).total_seconds())
+        return max(0.0, rate.period - (self._now - oldest).total_seconds())
+
+    @cached_property
+    def _now(self) -> datetime:
+        return database_now(self._connection)
 
     def note_starts(self) -> None:
         """Write down what was started, and forget what no window reaches any more."""

@@ -22,6 +22,11 @@ def claimable(value: Wrap) -> Q:
     return Q(status=value(S.ENQUEUED), stranded=value(""), suspect=Flag(False))
 
 
+def ahead(value: Wrap) -> Q:
+    """What an operator wants to go on now; never many."""
+    return Q(turn=-1, status=value(S.ENQUEUED))
+
+
 def reserved(value: Wrap) -> Q:
     """What keeps its place in a queue without being leased."""
     states = [value(state) for state in sorted(UNFINISHED - {S.RUNNING, S.CANCELLING})]
@@ -217,6 +222,7 @@ class WorkflowRun(models.Model):
                 name="durable_run_claim", fields=["queue", "partition_key", "turn", "rank", "queued_at"],
                 where=claimable(str), lead=["status", "stranded", "suspect"],
             ),
+            PartialIndex(name="durable_run_ahead", fields=["queue"], where=ahead(str), lead=["turn", "status"]),
             PartialIndex(name="durable_run_reserved", fields=["queue"], where=reserved(str), lead=["holds_slot", "status"]),
             PartialIndex(name="durable_run_due", fields=["due_at"], where=timed(str), lead=["status"]),
             PartialIndex(name="durable_run_lease", fields=["worker_id"], where=leased(str), lead=["status"]),
