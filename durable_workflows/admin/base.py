@@ -1,4 +1,4 @@
-"""What all pages share: most rows are looked at and never edited, and none are counted beyond a cap."""
+"""What all pages share: rows are never counted beyond a cap, and most are looked at, never edited."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class CappedPaginator(AnyPaginator):
         return rows.order_by().values("pk")[: self.cap + 1].count()
 
 
-class PagedAdmin(ModelAdmin):
-    """Pages that stay fast on a big table."""
+class BaseAdmin(ModelAdmin):
+    """What all pages have."""
 
     paginator = CappedPaginator
     list_per_page = 50
@@ -56,7 +56,7 @@ class PagedAdmin(ModelAdmin):
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
 
-class ReadOnlyAdmin(PagedAdmin):
+class ReadOnlyAdmin(BaseAdmin):
     """Rows to look at, for those with the permission to view them. What changes a run is an action of its own."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_workflows import registry, scheduling
 from durable_workflows.admin import backfill, display
-from durable_workflows.admin.base import PagedAdmin
+from durable_workflows.admin.base import BaseAdmin
 from durable_workflows.admin.schedule_form import DECLARED, ScheduleForm, is_editable
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import Schedule, dialects, planning, reading, ticking
@@ -30,7 +30,7 @@ TOLD = ("declared", "next_tick", "last_tick", "skipped", "note", "created_at", "
 TO_THE_SCHEDULE = "schedule"  # where the schedule's own page wants to come back to
 
 
-class ScheduleAdmin(PagedAdmin):
+class ScheduleAdmin(BaseAdmin):
     """Schedules; what code declares is only paused, resumed and triggered here."""
 
     form = ScheduleForm

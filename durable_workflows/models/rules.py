@@ -43,6 +43,11 @@ def rules_of(paused: object, declared: object, overrides: object, revision: Any)
         return Rules(paused=True, revision=revision, problem=str(error))
 
 
+def rules_for(queue: QueueState) -> Rules:
+    """What a queue's row says, when it is there already."""
+    return rules_of(queue.paused, queue.declared, queue.overrides, queue.revision)
+
+
 def _dict(stored: object) -> Mapping[str, Any]:
     if stored is None or isinstance(stored, Mapping):
         return stored or {}

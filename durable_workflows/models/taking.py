@@ -173,7 +173,7 @@ class Taking:
         """
         after = self.want.after if self.limits.partition_queue else ""
         yield from self._walk(after, None)
-        if after and self.limits.partition_queue:
+        if after is not None and self.limits.partition_queue:
             yield from self._walk(None, after)
 
     def _walk(self, after: str | None, until: str | None) -> Iterator[list[tuple[str, int]]]:

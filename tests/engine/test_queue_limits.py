@@ -40,6 +40,11 @@ def returns(value: Any = None) -> Any:
     return value
 
 
+@workflow(queue="parted")
+def keyless() -> None:
+    pass
+
+
 @workflow
 def waits() -> Any:
     return recv("go")
@@ -212,6 +217,16 @@ def test_one_goes_on_after_the_partition_that_had_its_turn_last() -> None:
         enqueue(queue, 2, queue_partition_key=key)
     assert [claim.partition for claim in take(queue, 3, after="x")] == ["y", "z", "a"]
     assert sorted(claim.partition for claim in take(queue, 40)) == [*"bcdefghijklmnopqrstuvwx"]
+
+
+def test_runs_without_a_key_have_their_turns_too() -> None:
+    """A plain start of a workflow whose queue has partitions names none."""
+    serving.declare([Queue("parted", partition_queue=True, partition_concurrency=1).name])
+    started = [start_workflow(keyless).workflow_id for _ in range(2)]
+    [first] = take(Queue.declared["parted"])
+    assert (first.id, first.partition) == (started[0], "")
+    execute(first)
+    assert ids(take(Queue.declared["parted"], after="")) == started[1:]
 
 
 def test_a_partition_of_which_enough_is_under_way_on_this_worker() -> None:
