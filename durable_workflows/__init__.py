@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from durable_workflows.communication import (
+    close_stream,
+    get_all_events,
+    read_stream,
+    select,
+    send_many,
+    write_stream,
+)
 from durable_workflows.decorators import scheduled, step, transaction, workflow
 from durable_workflows.exceptions import (
     AwaitedWorkflowCancelled,
@@ -19,6 +27,7 @@ from durable_workflows.exceptions import (
     StepRetriesExceeded,
     StepRolledBack,
     StepTimeout,
+    StreamTimeout,
     WorkflowCancelled,
     WorkflowConflict,
     WorkflowFailed,
@@ -49,6 +58,7 @@ from durable_workflows.primitives import (
 from durable_workflows.queues import Queue
 from durable_workflows.serializers import register_type
 from durable_workflows.status import WorkflowStatus
+from durable_workflows.talk import Selected, SendMessage
 
 __version__ = "0.1.0"
 
@@ -66,6 +76,8 @@ __all__ = [
     "PayloadTooLarge",
     "Queue",
     "RegistrationConflict",
+    "Selected",
+    "SendMessage",
     "SetWorkflowAttributes",
     "SetWorkflowID",
     "SetWorkflowTimeout",
@@ -73,6 +85,7 @@ __all__ = [
     "StepRetriesExceeded",
     "StepRolledBack",
     "StepTimeout",
+    "StreamTimeout",
     "WorkflowCancelled",
     "WorkflowConflict",
     "WorkflowFailed",
@@ -82,17 +95,22 @@ __all__ = [
     "WorkflowStatus",
     "cancel_workflow",
     "cancel_workflows",
+    "close_stream",
     "current",
+    "get_all_events",
     "get_event",
     "get_result",
     "get_workflow_status",
+    "read_stream",
     "recv",
     "register_type",
     "resume_workflow",
     "resume_workflows",
     "retrieve_workflow",
     "scheduled",
+    "select",
     "send",
+    "send_many",
     "set_event",
     "sleep",
     "sleep_until",
@@ -102,4 +120,5 @@ __all__ = [
     "wait_all",
     "wait_first",
     "workflow",
+    "write_stream",
 ]

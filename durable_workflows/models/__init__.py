@@ -8,7 +8,7 @@ from durable_workflows.models.queues import QueueState
 from durable_workflows.models.runs import Stranded, WorkflowRun
 from durable_workflows.models.schedules import Schedule
 from durable_workflows.models.steps import Kind, StepAttempt, StepRun
-from durable_workflows.models.streams import StreamEntry
+from durable_workflows.models.streams import Stream, StreamEntry
 from durable_workflows.models.waits import Wait
 from durable_workflows.models.workers import Worker
 
@@ -21,6 +21,7 @@ __all__ = [
     "StepAttempt",
     "StepRun",
     "Stranded",
+    "Stream",
     "StreamEntry",
     "Wait",
     "Worker",

@@ -37,6 +37,22 @@ def belong_to(worker_id: str, sessions: int) -> None:
     connection_created.connect(_mark, dispatch_uid="durable_workflows.sessions")
 
 
+def owner() -> tuple[str, int] | None:
+    """Whose the sessions are that this thread opens, as ``belong_to`` was told."""
+    found: tuple[str, int] | None = getattr(_thread, "owner", None)
+    return found
+
+
+def wait_no_longer(connection: BaseDatabaseWrapper, seconds: int) -> None:
+    """Have this session give up on a lock after so many seconds."""
+    sql = {
+        "postgresql": f"SET lock_timeout = '{seconds}s'", "mysql": f"SET SESSION innodb_lock_wait_timeout = {seconds}",
+    }.get(connection.vendor)  # fmt: skip
+    if sql:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+
+
 def _mark(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     owner = getattr(_thread, "owner", None)
     if owner is None or connection.alias != dialects.alias():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -16,6 +17,9 @@ from durable_workflows.models import claims, dialects, sweeps
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.transactions import in_write_transaction, refuse_atomic, repeated
 from durable_workflows.worker import Options, scheduling
+from durable_workflows.worker.local import LOCAL
+
+T = TypeVar("T")
 
 
 def drain(*, queues: Sequence[str] = ()) -> int:
@@ -47,6 +51,9 @@ class _Here(PlainServices):
 
     def may_park(self) -> bool:
         return False
+
+    def aside(self, work: Callable[[], T]) -> T:
+        return LOCAL.aside.do(work)
 
 
 _HERE = _Here()
