@@ -161,8 +161,9 @@ class TestReading:
         drain()
         assert [read_now(handle, offset) for offset in (0, 2, 3, 4, 100)] == [[1, 2, 3], [3], [], [], []]
 
-    def test_more_than_one_query_reads(self) -> None:
-        values = list(range(250))
+    def test_more_than_one_query_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(streaming, "BATCH", 4)
+        values = list(range(10))
         handle = talking.pours.start(values)
         drain()
         assert read_now(handle) == values
