@@ -67,10 +67,8 @@ class _Append:
         self.tried = False
 
     def __call__(self, connection: BaseDatabaseWrapper) -> tuple[bool, bool]:
-        if self.tried and streaming.is_written(connection, self.entry):
-            return True, False
-        self.tried = True
-        return streaming.append_beside(connection, self.entry, self.lease)
+        again, self.tried = self.tried, True
+        return streaming.append_beside(connection, self.entry, self.lease, again)
 
 
 def there_now(source: tuple[str, str], offset: int) -> Iterator[Any]:

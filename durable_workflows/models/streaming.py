@@ -68,15 +68,18 @@ def close(connection: BaseDatabaseWrapper, entry: Entry) -> None:
         wake(connection, Kind.STREAM, [entry.run_id], entry.key)
 
 
-def append_beside(connection: BaseDatabaseWrapper, entry: Entry, lease: str) -> tuple[bool, bool]:
+def append_beside(connection: BaseDatabaseWrapper, entry: Entry, lease: str, again: bool) -> tuple[bool, bool]:
     """
     Append a value of a step in a transaction beside the step's own, which it must not wait for.
 
     :param lease: the token of the attempt, which must still hold the run.
+    :param again: whether it was tried before, and may be there although no reply said so.
     :returns: whether the value is written, and whether all who wait for it could be woken; see ``waking.wake_free``.
     :raises InvalidUse: if the stream is closed.
     """
-    _lock(connection, entry.run_id, entry.key)
+    _lock(connection, entry.run_id, entry.key)  # before any SELECT, whose snapshot would be older
+    if again and _is_written(connection, entry):
+        return True, False
     if not reading.holds(connection, entry.run_id, lease):
         return False, True
     return True, wake_free(connection, Kind.STREAM, entry.run_id, entry.key, offset=_append(connection, entry))
@@ -98,8 +101,8 @@ def wake_readers(connection: BaseDatabaseWrapper, run_id: str, key: str) -> None
         wake(connection, Kind.STREAM, [run_id], key, offset=last[0])
 
 
-def is_written(connection: BaseDatabaseWrapper, entry: Entry) -> bool:
-    """Whether a value is there whose transaction got no reply."""
+def _is_written(connection: BaseDatabaseWrapper, entry: Entry) -> bool:
+    """Whether a value is there whose transaction got no reply, by its token."""
     written = StreamEntry.objects.using(connection.alias).filter(run_id=entry.run_id, key=entry.key)
     return written.filter(token=entry.token).exists()
 
