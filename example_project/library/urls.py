@@ -12,4 +12,7 @@ urlpatterns = [
     path("build/", views.build, name="build"),
     path("state/", views.state, name="state"),
     path("texts/<str:path>", views.read, name="read"),
+    path("texts/<str:path>/aloud/", views.read_aloud, name="read_aloud"),
+    path("aloud/<str:run_id>/", views.aloud, name="aloud"),
+    path("aloud/<str:run_id>/stream/", views.stream, name="stream"),
 ]
