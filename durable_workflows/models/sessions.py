@@ -26,7 +26,7 @@ from durable_workflows.models.transactions import mysql_code
 
 PG_BEGAN = "extract(epoch FROM backend_start)::text"  # the same whatever the session's time zone
 MYSQL_NO_SUCH_SESSION = 1094
-SPARE_SESSIONS = 12  # beyond one for each thread: the service threads
+SPARE_SESSIONS = 16  # beyond one for each thread: the service threads
 
 _thread = threading.local()
 

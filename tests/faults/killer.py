@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 FAULT = "DURABLE_TEST_FAULT"
 DROPPED = "reply lost"
 
-SERVING = r"durable-\d+"  # the threads of a worker that execute runs
+SERVING = r"durable-(\d+|aside)"  # the threads of a worker that execute runs, and those that write beside their steps
 CLAIMING = "durable-claimer"
 KEEPING = "durable-housekeeper"
 BEATING = "durable-heart"
