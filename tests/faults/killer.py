@@ -24,6 +24,7 @@ DROPPED = "reply lost"
 
 SERVING = r"durable-(\d+|aside)"  # the threads of a worker that execute runs, and those that write beside their steps
 CLAIMING = "durable-claimer"
+BESIDE = "durable-aside"
 KEEPING = "durable-housekeeper"
 BEATING = "durable-heart"
 
