@@ -62,6 +62,6 @@ def _next(source: tuple[str, str], offset: int, timeout: float | None, refuse: C
 
 def _rest(run_id: str, seconds: float) -> None:
     connection = dialects.connection()
-    if seconds >= RELEASE_FROM and not connection.in_atomic_block:
+    if seconds >= RELEASE_FROM and connection.autocommit and not connection.in_atomic_block:
         connection.close()
     runtime.local().park([run_id], seconds)

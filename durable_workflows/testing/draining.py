@@ -36,9 +36,12 @@ def drain(*, queues: Sequence[str] = ()) -> int:
     refuse_atomic(dialects.connection(), "drain() was called", _inside_atomic)
     scheduling.declare()
     executed = 0
-    while claimed := _claim(queues) or _claim_after_sweeping(queues):
-        run_claimed(claimed, _HERE)
-        executed += 1
+    try:
+        while claimed := _claim(queues) or _claim_after_sweeping(queues):
+            run_claimed(claimed, _HERE)
+            executed += 1
+    finally:
+        LOCAL.aside.close()  # its connections would be in the way when the test database is dropped
     return executed
 
 

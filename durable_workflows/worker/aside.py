@@ -21,6 +21,7 @@ T = TypeVar("T")
 THREADS = 4
 IDLE_SECONDS = 2.0
 LOCK_SECONDS = 10
+ENDING_SECONDS = 5.0
 
 
 class _Job(Generic[T]):
@@ -42,7 +43,31 @@ class _Job(Generic[T]):
 
 
 class Aside:
-    """The threads of one process."""
+    """The threads of one process that do such work."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._crew = _Crew()
+
+    def do(self, work: Callable[[], T]) -> T:
+        """Do ``work`` in a thread with a connection of its own; returns or raises what it does."""
+        job = _Job(work)
+        with self._lock:
+            self._crew.take(job)
+        job.done.wait()
+        if job.error is not None:
+            raise job.error
+        return cast(T, job.value)
+
+    def close(self) -> None:
+        """End the threads, and their connections, after what they were given; others begin when they are needed."""
+        with self._lock:
+            crew, self._crew = self._crew, _Crew()
+        crew.end()
+
+
+class _Crew:
+    """Some threads that share a queue."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,28 +75,21 @@ class Aside:
         self._threads: set[threading.Thread] = set()
         self._free = 0
 
-    def do(self, work: Callable[[], T]) -> T:
-        """Do ``work`` in a thread with a connection of its own; returns or raises what it does."""
-        job = _Job(work)
+    def take(self, job: _Job[Any]) -> None:
         with self._lock:
             self._jobs.put(job)
             if self._free < self._jobs.qsize() and len(self._threads) < THREADS:
                 thread = threading.Thread(target=self._serve, name="durable-aside", daemon=True)
                 self._threads.add(thread)
                 thread.start()
-        job.done.wait()
-        if job.error is not None:
-            raise job.error
-        return cast(T, job.value)
 
-    def close(self) -> None:
-        """End the threads and their connections; they begin anew when needed."""
+    def end(self) -> None:
         with self._lock:
             threads = list(self._threads)
         for _ in threads:
             self._jobs.put(None)
         for thread in threads:
-            thread.join(5)
+            thread.join(ENDING_SECONDS)
 
     def _serve(self) -> None:
         session = _Session()

@@ -345,13 +345,25 @@ class TestBadInput:
                 say()
 
 
-def test_a_thread_that_writes_beside_steps_ends_and_begins_anew() -> None:
-    if DATABASE == "sqlite":
-        pytest.skip("nothing is written beside")
+@pytest.mark.skipif(DATABASE == "sqlite", reason="nothing is written beside")
+def test_the_threads_that_write_beside_steps_end_with_what_they_were_for(held: dict[str, Callable[[], None]]) -> None:
+    named = lambda: [thread.name for thread in threading.enumerate() if thread.name == "durable-aside"]  # noqa: E731
+    seen: list[list[str]] = []
+    held["pouring"] = lambda: seen.append(named())
     for _ in range(2):
         handle = talking.pours_in_a_step.start([1])
         drain()
         assert read_now(handle) == [1]
-        assert any(thread.name == "durable-aside" for thread in threading.enumerate())
-        LOCAL.aside.close()
-        assert not any(thread.name == "durable-aside" for thread in threading.enumerate())
+    assert seen == [["durable-aside"]] * 2
+    assert named() == []
+
+
+def test_work_beside_is_done_by_few_threads_also_while_they_are_told_to_end() -> None:
+    aside, done = LOCAL.aside, []
+    works = [lambda number=number: aside.do(lambda: done.append(number)) for number in range(40)]  # type: ignore[misc] - bound
+    in_threads([*works, *[aside.close] * 8])  # type: ignore[list-item] - both take nothing
+    assert sorted(done) == list(range(40))
+    aside.close()
+    with pytest.raises(LookupError):
+        aside.do(lambda: {}["missing"])
+    aside.close()
