@@ -64,6 +64,19 @@ def publishes() -> None:
     durable.set_event("state", "done")
 
 
+@durable.step
+def publishing(key: str, fit: bool) -> None:
+    Ledger.objects.create(run_id="", step="publishing")
+    durable.set_event(key, 1 if fit else object())
+
+
+@durable.workflow
+def publishes_badly(key: str, fit: bool, in_a_step: bool) -> None:
+    if in_a_step:
+        publishing(key, fit)
+    durable.set_event(key, 1 if fit else object())
+
+
 @durable.workflow
 def reads_all(workflow_id: str) -> Any:
     before = durable.get_all_events(workflow_id)

@@ -11,7 +11,8 @@ from django.test import TestCase
 import durable_workflows as durable
 from durable_workflows import InvalidUse, NotSerializable, SendMessage, WorkflowNotFound
 from durable_workflows.models import Event, Message, StepRun
-from durable_workflows.testing import drain, lose, travel
+from durable_workflows.testing import drain, durable_worker, lose, travel
+from tests.app.models import Ledger
 from tests.behaviour import talking
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -176,3 +177,26 @@ class TestAllEvents:
         before, after = reader.get_result(timeout=1)
         assert before == {"count": 1, "state": "begun"}
         assert after == {"count": 1, "state": "done"}
+
+
+class TestBadEvents:
+    @pytest.mark.parametrize("in_a_step", [False, True])
+    @pytest.mark.parametrize(
+        ("key", "fit", "error", "why"),
+        [
+            ("state", False, NotSerializable, "event 'state'"),
+            ("x" * 256, True, InvalidUse, "255"),
+            ("a\0b", True, InvalidUse, "NUL"),
+        ],
+    )
+    def test_what_cannot_be_published_leaves_nothing_behind(
+        self, in_a_step: bool, key: str, fit: bool, error: type[Exception], why: str
+    ) -> None:
+        handle = talking.publishes_badly.start(key, fit, in_a_step)
+        drain()
+        with pytest.raises(error, match=why):
+            handle.get_result(timeout=1)
+        assert not Event.objects.exists()
+        assert not Ledger.objects.exists()
+        with durable_worker(threads=1):  # and the worker lives on
+            assert talking.returns.start(5).get_result(timeout=20) == 5
