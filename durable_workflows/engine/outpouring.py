@@ -32,10 +32,11 @@ def write(operation: Operation, key: str, payload: str) -> None:
         run_id=claim.id, generation=claim.generation, place=operation.place, key=key, value=payload, attempt=loose.attempt,
         token=new_token(),
     )  # fmt: skip
-    if operation.execution.others_see_it() and database().vendor != "sqlite":
+    alone = not (database().vendor == "sqlite" and database().in_atomic_block)
+    if alone and operation.execution.others_see_it():
         _write_beside(operation, entry)
-    else:
-        in_write_transaction(streaming.append, entry)
+        return
+    in_write_transaction(streaming.append, entry)
     on_commit(lambda: operation.execution.services.ring(claim.id), using=database().alias)
 
 

@@ -44,13 +44,14 @@ def owner() -> tuple[str, int] | None:
 
 
 def wait_no_longer(connection: BaseDatabaseWrapper, seconds: int) -> None:
-    """Have this session give up on a lock after so many seconds."""
-    sql = {
-        "postgresql": f"SET lock_timeout = '{seconds}s'", "mysql": f"SET SESSION innodb_lock_wait_timeout = {seconds}",
-    }.get(connection.vendor)  # fmt: skip
-    if sql:
+    """
+    Have this session give up on a lock after so many seconds, on MySQL and MariaDB.
+
+    On PostgreSQL each transaction is told: the session may be a pooler's, which lends it to others afterwards.
+    """
+    if connection.vendor == "mysql":
         with connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
 
 
 def _mark(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ from durable_workflows.models.waking import lock, wake, wake_free
 from durable_workflows.states import TERMINAL
 
 BATCH = 100
+LOCK_SECONDS = 10
 STREAMS = Stream._meta.db_table
 
 
@@ -77,7 +78,7 @@ def append_beside(connection: BaseDatabaseWrapper, entry: Entry, lease: str, aga
     :returns: whether the value is written, and whether all who wait for it could be woken; see ``waking.wake_free``.
     :raises InvalidUse: if the stream is closed.
     """
-    _lock(connection, entry.run_id, entry.key)  # before any SELECT, whose snapshot would be older
+    _lock(connection, entry.run_id, entry.key, LOCK_SECONDS)  # before any SELECT, whose snapshot would be older
     if again and _is_written(connection, entry):
         return True, False
     if not reading.holds(connection, entry.run_id, lease):
@@ -107,9 +108,17 @@ def _is_written(connection: BaseDatabaseWrapper, entry: Entry) -> bool:
     return written.filter(token=entry.token).exists()
 
 
-def _lock(connection: BaseDatabaseWrapper, run_id: str, key: str) -> None:
-    """Lock the stream's row until the transaction ends; made if there is none."""
-    sql = f"UPDATE {STREAMS} SET created_at = created_at WHERE run_id = %s AND {connection.ops.quote_name('key')} = %s"
+def _lock(connection: BaseDatabaseWrapper, run_id: str, key: str, seconds: int | None = None) -> None:
+    """
+    Lock the stream's row until the transaction ends; made if there is none.
+
+    :param seconds: how long this transaction is to wait for a lock, where it can be told; see ``sessions.wait_no_longer``.
+    """
+    patience = ""
+    if seconds and connection.vendor == "postgresql":
+        patience = f" FROM (SELECT set_config('lock_timeout', '{seconds}s', true)) patience"
+    where = f"run_id = %s AND {connection.ops.quote_name('key')} = %s"
+    sql = f"UPDATE {STREAMS} SET created_at = created_at{patience} WHERE {where}"
     if not dialects.run(connection, sql, [run_id, key]).rowcount:
         made = Stream(run_id=run_id, key=key, created_at=DatabaseNow())
         Stream.objects.using(connection.alias).bulk_create([made], ignore_conflicts=True)

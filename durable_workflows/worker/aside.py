@@ -15,12 +15,11 @@ from typing import Any, Generic, TypeVar, cast
 
 from django.db import connections
 
-from durable_workflows.models import dialects, sessions
+from durable_workflows.models import dialects, sessions, streaming
 
 T = TypeVar("T")
 THREADS = 4
 IDLE_SECONDS = 2.0
-LOCK_SECONDS = 10
 ENDING_SECONDS = 5.0
 
 
@@ -135,5 +134,5 @@ class _Session:
             sessions.belong_to(*job.owner)
         connection.ensure_connection()
         if connection.connection is not self._raw:
-            sessions.wait_no_longer(connection, LOCK_SECONDS)
+            sessions.wait_no_longer(connection, streaming.LOCK_SECONDS)
             self._raw = connection.connection

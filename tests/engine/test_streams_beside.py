@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from durable_workflows import close_stream, get_result, read_stream, set_event, step, workflow, write_stream
-from durable_workflows.models import StepRun, Stream, StreamEntry, WorkflowRun, sweeps
-from durable_workflows.models.transactions import in_write_transaction
+from durable_workflows.ids import new_run_id
+from durable_workflows.models import StepRun, Stream, StreamEntry, WorkflowRun, sessions, streaming, sweeps
+from durable_workflows.models.checkpoints import Checkpoint
+from durable_workflows.models.streaming import Entry
+from durable_workflows.models.transactions import in_write_transaction, is_lock_error
 from durable_workflows.states import RunState
-from durable_workflows.testing import drain, durable_worker
+from durable_workflows.testing import drain, durable_worker, lose
 from durable_workflows.worker.local import LOCAL
 from tests.app.models import Account, Ledger
 from tests.engine.born import Unparked, execute, leased
@@ -34,6 +37,14 @@ def no_calls() -> None:
 
 class Aside(Unparked):
     """As workers do it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: list[str] = []
+
+    def record(self, checkpoint: Checkpoint) -> bool:
+        self.alone.append(checkpoint.name)
+        return super().record(checkpoint)
 
     def aside(self, work: Callable[[], T]) -> T:
         return LOCAL.aside.do(work)
@@ -87,12 +98,10 @@ def test_at_each_level_a_step_is_executed_once_and_closes_its_stream(level: str)
 @beside
 @pytest.mark.skipif(DATABASE != "postgresql", reason="nothing tells elsewhere whether a transaction was touched")
 def test_a_step_that_only_writes_to_a_stream_has_no_transaction() -> None:
-    run = leased(pours_lightly)
-    with CaptureQueriesContext(connection) as sent:
-        execute(run, Aside())
+    run, services = leased(pours_lightly), Aside()
+    execute(run, services)
     assert values(run.id) == ["1", "2"]
-    assert not [query for query in sent.captured_queries if "stream" in query["sql"].replace("pours", "")]
-    assert not [query for query in sent.captured_queries if query["sql"].startswith("SAVEPOINT")]
+    assert services.alone == [touches_nothing.durable.name], "its record is a statement by itself"
 
 
 class Breaking(Unparked):
@@ -218,3 +227,42 @@ def test_the_sweep_wakes_nobody_whose_value_is_not_there() -> None:
 @workflow
 def reads_from(run_id: str, offset: int) -> list[Any]:
     return list(read_stream(run_id, "out", offset))
+
+
+@step(atomic=False)
+def loses_its_run_and_pours(run_id: str) -> None:
+    write_stream("out", 1)
+    in_thread(lambda: lose(run_id))
+    write_stream("out", 2)
+
+
+@workflow
+def pours_though_it_is_lost(run_id: str) -> None:
+    loses_its_run_and_pours(run_id)
+
+
+def test_a_loose_steps_values_are_fenced_too() -> None:
+    run_id = new_run_id()
+    execute(leased(pours_though_it_is_lost, run_id, id=run_id), Aside())
+    assert values(run_id) == ["1"]
+    assert WorkflowRun.objects.get(pk=run_id).status == RunState.ENQUEUED
+
+
+@beside
+def test_whoever_writes_beside_a_step_gives_up_on_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its caller holds a transaction; the step is repeated instead."""
+    monkeypatch.setattr(streaming, "LOCK_SECONDS", 1)
+    run = leased(pours)
+    entry = Entry(run_id=run.id, generation=0, place=("", 1), key="out", value="1", token=run.token)
+    in_write_transaction(streaming.append_beside, entry, run.token, False)
+
+    def write() -> None:
+        sessions.wait_no_longer(connection, 1)
+        with pytest.raises(OperationalError) as raised, transaction.atomic():
+            streaming.append_beside(connection, entry, run.token, False)
+        assert is_lock_error(raised.value)
+
+    with transaction.atomic():
+        streaming.lock_streams(connection, [(run.id, "out")])
+        in_thread(write)
+    assert values(run.id) == ["1"]
