@@ -347,7 +347,9 @@ class TestBadInput:
 
 @pytest.mark.skipif(DATABASE == "sqlite", reason="nothing is written beside")
 def test_the_threads_that_write_beside_steps_end_with_what_they_were_for(held: dict[str, Callable[[], None]]) -> None:
-    named = lambda: [thread.name for thread in threading.enumerate() if thread.name == "durable-aside"]  # noqa: E731
+    def named() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "durable-aside"]
+
     seen: list[list[str]] = []
     held["pouring"] = lambda: seen.append(named())
     for _ in range(2):
