@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from durable_workflows.communication import (
+    close_stream,
+    get_all_events,
+    read_stream,
+    select,
+    send_many,
+    write_stream,
+)
 from durable_workflows.debouncing import Debouncer
 from durable_workflows.decorators import scheduled, step, transaction, workflow
 from durable_workflows.exceptions import (
@@ -22,6 +30,7 @@ from durable_workflows.exceptions import (
     StepRetriesExceeded,
     StepRolledBack,
     StepTimeout,
+    StreamTimeout,
     WorkflowCancelled,
     WorkflowConflict,
     WorkflowFailed,
@@ -71,6 +80,7 @@ from durable_workflows.scheduling import (
 )
 from durable_workflows.serializers import register_type
 from durable_workflows.status import ScheduleStatus, WorkflowStatus
+from durable_workflows.talk import Selected, SendMessage
 
 __version__ = "0.1.0"
 
@@ -93,6 +103,8 @@ __all__ = [
     "ScheduleInput",
     "ScheduleNotFound",
     "ScheduleStatus",
+    "Selected",
+    "SendMessage",
     "SetEnqueueOptions",
     "SetWorkflowAttributes",
     "SetWorkflowID",
@@ -101,6 +113,7 @@ __all__ = [
     "StepRetriesExceeded",
     "StepRolledBack",
     "StepTimeout",
+    "StreamTimeout",
     "WorkflowCancelled",
     "WorkflowConflict",
     "WorkflowFailed",
@@ -112,15 +125,18 @@ __all__ = [
     "backfill_schedule",
     "cancel_workflow",
     "cancel_workflows",
+    "close_stream",
     "create_schedule",
     "current",
     "delete_schedule",
+    "get_all_events",
     "get_event",
     "get_result",
     "get_schedule",
     "get_workflow_status",
     "list_schedules",
     "pause_schedule",
+    "read_stream",
     "recv",
     "register_type",
     "resume_schedule",
@@ -128,7 +144,9 @@ __all__ = [
     "resume_workflows",
     "retrieve_workflow",
     "scheduled",
+    "select",
     "send",
+    "send_many",
     "set_event",
     "sleep",
     "sleep_until",
@@ -140,4 +158,5 @@ __all__ = [
     "wait_all",
     "wait_first",
     "workflow",
+    "write_stream",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from durable_workflows.debouncing import Debounce
     from durable_workflows.definitions import Step, Workflow
     from durable_workflows.options import StartOptions
+    from durable_workflows.talk import Alternatives, Selected, SendMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,24 @@ class Caller(ABC):
 
     @abstractmethod
     def get_event(self, workflow_id: str, key: str, timeout: float | None, default: Any) -> Any: ...
+
+    @abstractmethod
+    def send_many(self, messages: Sequence[SendMessage]) -> None: ...
+
+    @abstractmethod
+    def get_all_events(self, workflow_id: str) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def write_stream(self, key: str, value: Any) -> None: ...
+
+    @abstractmethod
+    def close_stream(self, key: str) -> None: ...
+
+    @abstractmethod
+    def read_stream(self, workflow_id: str, key: str, offset: int, timeout: float | None) -> Iterator[Any]: ...
+
+    @abstractmethod
+    def select(self, wanted: Alternatives, timeout: float | None) -> Selected | None: ...
 
     @abstractmethod
     def sleep(self, seconds: float) -> None: ...

@@ -23,7 +23,7 @@ Every error of the package, in one tree.
     ├── StepRetriesExceeded         (.step_name .attempts .errors)
     ├── StepTimeout                 (.step_name .timeout_seconds; also TimeoutError)
     ├── StepRolledBack              (.step_name)
-    ├── StreamTimeout               (also TimeoutError)
+    ├── StreamTimeout               (.workflow_id .key .offset .timeout_seconds; also TimeoutError)
     ├── BadLink
     └── ExpiredLink
 
@@ -204,7 +204,17 @@ class StepRolledBack(DurableError):
 
 
 class StreamTimeout(DurableError, TimeoutError):
-    """No further stream value came in time."""
+    """No further value of a stream came in time; reading on from ``offset`` misses none."""
+
+    def __init__(self, workflow_id: str, key: str, offset: int, timeout_seconds: float) -> None:
+        super().__init__(
+            f"Value {offset} of the stream {key!r} of run {workflow_id!r} did not come within {timeout_seconds} seconds. Read"
+            f" on with offset={offset}."
+        )
+        self.workflow_id = workflow_id
+        self.key = key
+        self.offset = offset
+        self.timeout_seconds = timeout_seconds
 
 
 class BadLink(DurableError):

@@ -20,9 +20,11 @@ import atexit
 import getpass
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -164,6 +166,13 @@ def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
     :param settings: lines for its ``postgresql.conf``.
     :returns: the address of its ``postgres`` database.
     """
+    with own_server(settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def own_server(settings: str = OWN_SERVER_SETTINGS) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The same, with what kills the server amid all that it does, and has it recover."""
     get_server = _packaged_server()
     directory = Path(tempfile.mkdtemp(prefix="durable-pg-"))
     try:
@@ -173,11 +182,17 @@ def own_postgresql(settings: str = OWN_SERVER_SETTINGS) -> Iterator[str]:
             conf.write(settings)
         server.start()
         try:
-            yield f"{server.get_uri()}&port=5432"  # said, or PGPORT would have its way
+            yield f"{server.get_uri()}&port=5432", partial(_restart, server)  # said, or PGPORT would have its way
         finally:
             server.cleanup()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _restart(server: PostgresServer) -> None:
+    command = [str(server.bin_path / "pg_ctl"), "restart", "-w", "-m", "immediate", "-D", str(server.pgdata)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([*command, "-l", str(server.log)], check=True, user=server.system_user, timeout=60, **quiet)
 
 
 def _packaged_server() -> Callable[..., PostgresServer]:

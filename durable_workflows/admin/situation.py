@@ -131,6 +131,7 @@ def sentence(wait: Wait) -> str:
     text = {
         Kind.RECV.value: _("waits for message “%(key)s”") if wait.key else _("waits for a message"),
         Kind.GET_EVENT.value: _("waits for event “%(key)s” of run %(run)s"),
+        Kind.STREAM.value: _("waits for stream “%(key)s” of run %(run)s"),
         Kind.RESULT.value: _("waits for the result of run %(run)s"),
         Kind.FIRST.value: _("waits for run %(run)s, or another"),
     }.get(wait.kind, _("waits"))

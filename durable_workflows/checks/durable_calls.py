@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from durable_workflows import primitives
+from durable_workflows import communication, primitives
 from durable_workflows.checks.banned import Rule
 from durable_workflows.checks.names import Names, dotted
 from durable_workflows.checks.sources import Source, own
@@ -34,8 +34,12 @@ WAITS_IN_STEP = Rule(
     "Return from the step, and wait in the workflow's body.",
 )
 
-WAITING = frozenset({"sleep", "sleep_until", "recv", "get_event", "get_result", "wait_first", "wait_all"})
+WAITING = frozenset(
+    {"sleep", "sleep_until", "recv", "get_event", "get_result", "wait_first", "wait_all", "read_stream", "select"}
+)
+UNLESS_NO_TIME = {"get_event": 2, "read_stream": 3}  # the position of their timeout
 UNRECORDED = frozenset({"current", "retrieve_workflow", "get_workflow_status"})
+MODULES = (primitives, communication)
 ATOMIC = "django.db.transaction.atomic"
 
 
@@ -53,12 +57,12 @@ def waits(call: ast.Call, names: Names) -> bool:
     if _is_definition(target):
         return isinstance(target.durable, Workflow)  # a child, whose end would be awaited
     if (name := primitive(target)) is not None:
-        return name in WAITING and not (name == "get_event" and _takes_no_time(call))
+        return name in WAITING and not (name in UNLESS_NO_TIME and _takes_no_time(call, UNLESS_NO_TIME[name]))
     return isinstance(call.func, ast.Attribute) and call.func.attr == "get_result" and _starts(call.func.value, names)
 
 
-def _takes_no_time(call: ast.Call) -> bool:
-    limits = [*call.args[2:3], *(keyword.value for keyword in call.keywords if keyword.arg == "timeout_seconds")]
+def _takes_no_time(call: ast.Call, index: int) -> bool:
+    limits = [*call.args[index : index + 1], *(keyword.value for keyword in call.keywords if keyword.arg == "timeout_seconds")]
     return any(isinstance(limit, ast.Constant) and limit.value == 0 for limit in limits)
 
 
@@ -72,8 +76,10 @@ def primitive(target: Any) -> str | None:
     """The name of the primitive that ``target`` is."""
     if (path := dotted(target)) is not None:
         package, _, name = path.rpartition(".")
-        return name if package in ("durable_workflows", primitives.__name__) and hasattr(primitives, name) else None
-    return target.__name__ if type(target) is FunctionType and target.__module__ == primitives.__name__ else None
+        known = any(hasattr(module, name) for module in MODULES)
+        return name if known and package in ("durable_workflows", *(module.__name__ for module in MODULES)) else None
+    is_ours = type(target) is FunctionType and target.__module__ in {module.__name__ for module in MODULES}
+    return str(target.__name__) if is_ours else None
 
 
 def _starts(node: ast.expr, names: Names) -> bool:

@@ -7,7 +7,7 @@ inside one, and is refused there with an error that says what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -16,7 +16,7 @@ from durable_workflows import options as start_options
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, children, managing, messaging, scheduling
+from durable_workflows.engine import awaiting, children, following, managing, messaging, scheduling, selecting
 from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
@@ -32,6 +32,7 @@ from durable_workflows.models.reading import Outcome, Recorded
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction, on_commit, refuse_atomic
 from durable_workflows.options import StartOptions
 from durable_workflows.serializers import dumps, error_summary, loads
+from durable_workflows.talk import Alternatives, Selected, SendMessage
 
 T = TypeVar("T")
 
@@ -125,6 +126,36 @@ class Outside(Caller):
         payload = self._poll(look, [workflow_id], timeout)
         return default if payload is None else loads(payload, what=f"event {key!r} of {workflow_id!r}")
 
+    def get_all_events(self, workflow_id: str) -> dict[str, Any]:
+        stored = self._persistently(lambda: correspondence.all_latest(dialects.connection(), workflow_id))
+        return messaging.all_events(stored, workflow_id)
+
+    def read_stream(self, workflow_id: str, key: str, offset: int, timeout: float | None) -> Iterator[Any]:
+        awaiting.check_timeout(timeout)
+
+        def refuse() -> None:
+            refuse_atomic(dialects.connection(), "waiting for a stream", _inside_atomic)
+
+        return following.follow((workflow_id, key), offset, timeout, refuse, self._persistently)
+
+    def select(self, wanted: Alternatives, timeout: float | None) -> Selected | None:
+        awaiting.check_timeout(timeout)
+        if wanted.topics:
+            raise NotInWorkflow("select(recv=...)")
+
+        def look() -> selecting.Came | None:
+            came = selecting.first(dialects.connection(), wanted, None)
+            if came is None and timeout != 0:
+                refuse_atomic(dialects.connection(), "waiting for the first of several", _inside_atomic)
+            return came
+
+        keys = [*(run_id for run_id, _ in wanted.events), *wanted.workflow_ids]
+        came = self._poll(look, keys, timeout)
+        if came is None:
+            return None
+        kind, key, payload = came
+        return selecting.selected(kind, key, loads(payload or "null", what=f"{kind} {key!r}"))
+
     def _poll(self, look: Callable[[], T | None], keys: Sequence[str], timeout: float | None) -> T | None:
         """Look, less often the longer it takes: at a tenth of the elapsed time, and at once when a hint comes."""
         began = clock.monotonic()
@@ -147,6 +178,12 @@ class Outside(Caller):
         )
         _ring(workflow_id)
 
+    def send_many(self, messages: Sequence[SendMessage]) -> None:
+        letters = messaging.letters(messages, "")
+        self._persistently(lambda: in_write_transaction(correspondence.deliver_many, letters))
+        for workflow_id in {letter.run_id for letter in letters}:
+            _ring(workflow_id)
+
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
         changed = self._persistently(lambda: in_write_transaction(managing.verbs(workflow_ids, options)[verb]))
         for workflow_id in workflow_ids:
@@ -166,6 +203,12 @@ class Outside(Caller):
 
     def set_event(self, key: str, value: Any) -> NoReturn:
         raise NotInWorkflow("set_event")
+
+    def write_stream(self, key: str, value: Any) -> NoReturn:
+        raise NotInWorkflow("write_stream")
+
+    def close_stream(self, key: str) -> NoReturn:
+        raise NotInWorkflow("close_stream")
 
     def sleep(self, seconds: float) -> NoReturn:
         raise NotInWorkflow("sleep")

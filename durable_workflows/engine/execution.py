@@ -20,7 +20,18 @@ from durable_workflows import clock
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, children, debouncing, managing, messaging, pauses, scheduling, steps
+from durable_workflows.engine import (
+    awaiting,
+    children,
+    debouncing,
+    managing,
+    messaging,
+    pauses,
+    scheduling,
+    selecting,
+    steps,
+    streaming,
+)
 from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
@@ -32,6 +43,7 @@ from durable_workflows.models.transactions import in_write_transaction
 from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import StartOptions
 from durable_workflows.states import RunState
+from durable_workflows.talk import Alternatives, Selected, SendMessage
 
 T = TypeVar("T")
 LOOK_AFTER = 0.1  # seconds for which what an attempt last heard of its run is taken for true
@@ -89,6 +101,10 @@ class Execution(Caller):
     def connection(self) -> BaseDatabaseWrapper:
         """This thread's connection to the runs; an attempt's own thread need not look it up at each turn."""
         return self._connection if get_ident() == self._thread else dialects.connection()
+
+    def others_see_it(self) -> bool:
+        """Whether this attempt's writes can be seen on other connections: not in a ``TestCase``'s transaction."""
+        return not self._depth
 
     def _load_history(self) -> Mapping[Place, Recorded]:
         return self.persistently(lambda: reading.history(dialects.connection(), self.claim))
@@ -256,6 +272,25 @@ class Execution(Caller):
 
     def get_event(self, workflow_id: str, key: str, timeout: float | None, default: Any) -> Any:
         return messaging.get_event(self, (workflow_id, key), timeout, default)
+
+    def send_many(self, messages: Sequence[SendMessage]) -> None:
+        messaging.send_many(self, messages)
+
+    def get_all_events(self, workflow_id: str) -> dict[str, Any]:
+        return messaging.get_all_events(self, workflow_id)
+
+    def write_stream(self, key: str, value: Any) -> None:
+        streaming.write(self, key, value)
+
+    def close_stream(self, key: str) -> None:
+        streaming.close(self, key)
+
+    def read_stream(self, workflow_id: str, key: str, offset: int, timeout: float | None) -> Iterator[Any]:
+        awaiting.check_timeout(timeout)
+        return streaming.read(self, (workflow_id, key), offset, timeout)
+
+    def select(self, wanted: Alternatives, timeout: float | None) -> Selected | None:
+        return selecting.select(self, wanted, timeout)
 
     def sleep(self, seconds: float) -> None:
         pauses.sleep(self, seconds)

@@ -2,12 +2,13 @@
 What a step's body finds when it makes a durable call: what it does is part of the step.
 
 ``send``, ``set_event`` and ``start_workflow`` join the step's transaction, so they happen if and only if it commits.
-Waiting would hold that transaction, and is an error.
+Waiting would hold that transaction, and is an error. Only what is written to a stream can be read before the step is done:
+tokens must not wait for the commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import managing, messaging, scheduling
+from durable_workflows.engine import managing, messaging, outpouring, scheduling
 from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.operations import Operation, database
 from durable_workflows.engine.starting import Parent, child_id, inserted, new_run, new_runs
@@ -28,6 +29,7 @@ from durable_workflows.models.transactions import in_write_transaction, on_commi
 from durable_workflows.options import StartOptions
 from durable_workflows.serializers import dumps, loads
 from durable_workflows.states import RunState
+from durable_workflows.talk import Alternatives, SendMessage
 
 
 class InStep(Caller):
@@ -85,6 +87,12 @@ class InStep(Caller):
         )
         self._ring(workflow_id)
 
+    def send_many(self, messages: Sequence[SendMessage]) -> None:
+        letters = messaging.letters(messages, f"in step {self.operation.name!r}")
+        in_write_transaction(correspondence.deliver_many, letters, self.execution.claim.id)
+        for workflow_id in {letter.run_id for letter in letters}:
+            self._ring(workflow_id)
+
     def set_event(self, key: str, value: Any) -> None:
         payload = dumps(value, what=f"event {key!r} in step {self.operation.name!r}")
         claim, place = self.execution.claim, self.operation.place
@@ -97,6 +105,24 @@ class InStep(Caller):
             self._refuse("get_event")
         payload = correspondence.latest(database(), workflow_id, key)
         return default if payload is None else loads(payload, what=f"event {key!r} of {workflow_id!r}")
+
+    def get_all_events(self, workflow_id: str) -> dict[str, Any]:
+        return messaging.all_events(correspondence.all_latest(database(), workflow_id), workflow_id)
+
+    def write_stream(self, key: str, value: Any) -> None:
+        outpouring.write(self.operation, key, dumps(value, what=f"value of stream {key!r} in step {self.operation.name!r}"))
+
+    def close_stream(self, key: str) -> None:
+        if key not in self.operation.loose.closing:
+            self.operation.loose.closing.append(key)
+
+    def read_stream(self, workflow_id: str, key: str, offset: int, timeout: float | None) -> Iterator[Any]:
+        if timeout != 0:
+            self._refuse("read_stream")
+        return outpouring.there_now((workflow_id, key), offset)
+
+    def select(self, wanted: Alternatives, timeout: float | None) -> NoReturn:
+        self._refuse("select")
 
     def recv(self, topic: str | None, timeout: float | None, default: Any) -> NoReturn:
         self._refuse("recv")

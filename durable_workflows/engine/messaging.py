@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.engine.awaiting import check_timeout
 from durable_workflows.engine.operations import Effect, Operation, database
+from durable_workflows.exceptions import NotSerializable
 from durable_workflows.models import correspondence
+from durable_workflows.models.correspondence import Letter
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waking import WaitFor
+from durable_workflows.serializers import dumps, loads
+from durable_workflows.talk import SendMessage
 from durable_workflows.texts import valid_text
 
 if TYPE_CHECKING:
@@ -34,11 +39,42 @@ def send(execution: Execution, workflow_id: str, message: Any, address: tuple[st
     execution.services.ring(workflow_id)
 
 
+def send_many(execution: Execution, messages: Sequence[SendMessage]) -> None:
+    """Leave several messages: one recorded step."""
+    operation = execution.operation("durable.send_many", Kind.SEND)
+    if operation.recorded:
+        operation.answer()
+        return
+    try:
+        sent = letters(messages, f"in {operation.name}")
+    except Exception as error:  # noqa: BLE001  # encoding runs users' code; whatever it raises is recorded
+        operation.fail(error)
+
+    def deliver(connection: BaseDatabaseWrapper) -> Effect:
+        correspondence.deliver_many(connection, sent, execution.claim.id)
+        return Effect()
+
+    operation.commit(deliver)
+    for workflow_id in {letter.run_id for letter in sent}:
+        execution.services.ring(workflow_id)
+
+
+def letters(messages: Sequence[SendMessage], where: str) -> list[Letter]:
+    """Messages on their way to their rows. Raises ``NotSerializable``."""
+    return [
+        Letter(
+            run_id=each.workflow_id, topic=each.topic or "", key=each.idempotency_key,
+            payload=dumps(each.message, what=f"message to {each.workflow_id!r} {where}".strip()),
+        )
+        for each in messages
+    ]  # fmt: skip
+
+
 def recv(execution: Execution, topic: str | None, timeout: float | None, default: Any) -> Any:
     """Take the oldest message of a topic."""
     operation = execution.operation("durable.recv", Kind.RECV)
     if operation.recorded:
-        return operation.answer()
+        return _answer(operation, default)
     check_timeout(timeout)
     run_id, name = execution.claim.id, topic or ""
     wait = WaitFor(kind=Kind.RECV, source_id=run_id, key=name, seconds=timeout, **operation.here)
@@ -48,12 +84,11 @@ def recv(execution: Execution, topic: str | None, timeout: float | None, default
 
     if not there() and not operation.wait([wait], there, timeout=timeout):
         return _default(operation, default)
-    nothing = operation.payload(default, "default")
 
     def consume(connection: BaseDatabaseWrapper) -> Effect:
         message = correspondence.oldest(connection, run_id, name)
         if message is None:  # consumed by another owner, whose checkpoint stands where ours is about to go
-            return Effect(output=nothing)
+            return _nothing(default)
         correspondence.consume(connection, message, *operation.place)
         return Effect(output=message.payload, child_id=message.sender_id)
 
@@ -81,7 +116,7 @@ def get_event(execution: Execution, source: tuple[str, str], timeout: float | No
     """Read what a run published, waited for."""
     operation = execution.operation("durable.get_event", Kind.GET_EVENT)
     if operation.recorded:
-        return operation.answer()
+        return _answer(operation, default)
     check_timeout(timeout)
     workflow_id, key = source
     wait = WaitFor(kind=Kind.GET_EVENT, source_id=workflow_id, key=check_key(key), seconds=timeout, **operation.here)
@@ -97,8 +132,37 @@ def get_event(execution: Execution, source: tuple[str, str], timeout: float | No
 
 
 def _default(operation: Operation, default: Any) -> Any:
-    operation.record(Effect(output=operation.payload(default, "default")))
+    operation.record(_nothing(default))
     return default
+
+
+def _nothing(default: Any) -> Effect:
+    """What is recorded when nothing came: the default; of one that cannot be stored, ``object()``, that the call knows it."""
+    try:
+        return Effect(output=dumps(default, what="default"))
+    except NotSerializable:
+        return Effect()
+
+
+def _answer(operation: Operation, default: Any) -> Any:
+    answer = operation.answer()
+    return default if operation.recorded and operation.recorded.output is None else answer
+
+
+def get_all_events(execution: Execution, workflow_id: str) -> dict[str, Any]:
+    """Read all that a run published: a recorded step."""
+    operation = execution.operation("durable.get_all_events", Kind.GET_EVENT)
+    if operation.recorded:
+        return dict(operation.answer())
+    stored = execution.persistently(lambda: correspondence.all_latest(database(), workflow_id))
+    effect = Effect(output=operation.payload(all_events(stored, workflow_id), "events"), child_id=workflow_id)
+    operation.record(effect)
+    return dict(operation.value(effect))
+
+
+def all_events(stored: Mapping[str, str], workflow_id: str) -> dict[str, Any]:
+    """Events as they are read from their rows."""
+    return {key: loads(payload, what=f"event {key!r} of {workflow_id!r}") for key, payload in stored.items()}
 
 
 def check_key(key: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,12 +19,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows import clock
 from durable_workflows.conf import config
 from durable_workflows.engine.history import Place
+from durable_workflows.engine.loose import Loose
 from durable_workflows.engine.raising import as_recorded
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import checkpoints, dialects
 from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint
 from durable_workflows.models.reading import Recorded
-from durable_workflows.models.transactions import in_write_transaction
+from durable_workflows.models.transactions import in_write_transaction, on_commit
 from durable_workflows.models.waking import WaitFor, forget
 from durable_workflows.serializers import dump_error, dumps, loads
 
@@ -57,6 +59,7 @@ class Operation:
         self.place = place
         self.recorded = recorded
         self.began = self.waits_since = clock.monotonic()
+        self.loose = Loose()
 
     @property
     def here(self) -> Any:
@@ -99,6 +102,7 @@ class Operation:
 
         def once(connection: BaseDatabaseWrapper) -> Effect:
             effect = work(connection)
+            self.settle(connection)
             self.write(connection, effect, attempts)
             then(connection)
             return effect
@@ -128,7 +132,7 @@ class Operation:
 
     def record(self, effect: Effect, attempts: int = 1) -> None:
         """Write a checkpoint that has no other effect: one statement, which may join a group commit."""
-        if self.pending():
+        if self.pending() or self.loose:
             self.commit(lambda connection: effect, attempts)
             return
         checkpoint = self.checkpoint(effect, attempts)
@@ -154,6 +158,12 @@ class Operation:
         self.execution.heard = clock.monotonic()
         if self.pending():
             forget(connection, self.execution.claim, *self.place)
+
+    def settle(self, connection: BaseDatabaseWrapper) -> None:
+        """In the open transaction, do what a step's streams still need; once it is committed they need nothing."""
+        if self.loose:
+            self.loose.settle(connection, self.execution.claim, self.place)
+            on_commit(partial(self.execution.services.ring, self.execution.claim.id), using=connection.alias)
 
     def value(self, effect: Effect) -> Any:
         """Return or raise what an effect recorded."""

@@ -80,6 +80,9 @@ class Services(Protocol):
     def ring(self, run_id: str) -> None:
         """Tell the waiters of this process that something happened to a run."""
 
+    def aside(self, work: Callable[[], T]) -> T:
+        """Do ``work`` on another connection to the runs, so that it commits before the caller's transaction does."""
+
 
 class PlainServices:
     """One statement a write, on the caller's own connection."""
@@ -110,6 +113,9 @@ class PlainServices:
 
     def ring(self, run_id: str) -> None:
         pass
+
+    def aside(self, work: Callable[[], T]) -> T:
+        return work()  # there is no other: it joins
 
 
 @contextmanager

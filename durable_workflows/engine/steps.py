@@ -15,6 +15,7 @@ from durable_workflows.conf import config
 from durable_workflows.context import calling
 from durable_workflows.definitions import Step
 from durable_workflows.engine.instep import InStep
+from durable_workflows.engine.loose import Loose
 from durable_workflows.engine.operations import Effect, FencedOff, Operation, database
 from durable_workflows.exceptions import (
     LeaseLost,
@@ -58,6 +59,7 @@ def perform(operation: Operation, step: Step, args: tuple[Any, ...], kwargs: dic
         try:
             done = attempt.run()
         except Exception as error:  # noqa: BLE001  # whatever a body raises is an attempt that failed
+            operation.loose = Loose()
             errors.append(error)
             _pause(operation, _failed(operation, step, errors))
             operation.execution.check()
@@ -65,6 +67,8 @@ def perform(operation: Operation, step: Step, args: tuple[Any, ...], kwargs: dic
             continue
         if not done.recorded:
             operation.record(done.effect, attempt.number)
+        elif operation.loose:
+            operation.execution.persistently(lambda: in_write_transaction(operation.settle))
         return done.value
 
 
@@ -112,7 +116,7 @@ class _Attempt:
 
     def _body(self) -> tuple[Any, Effect]:
         operation, step = self.operation, self.step
-        began = clock.monotonic()
+        began, operation.loose = clock.monotonic(), Loose(self.number)
         with (
             NothingLeftOpen(operation.execution.connection, f"Step {step.name!r}"),
             calling(InStep(operation, step, self.number)),
@@ -132,6 +136,7 @@ class _Attempt:
                 transaction.check(self.step.name)
                 if inside := transaction.touched():
                     with engine_writes:
+                        self._settle(transaction)
                         self.operation.write(transaction.connection, effect, self.number)
         except AlreadyRecorded:
             return _Done(self.operation.execution.adopt(self.operation.name, self.operation.place), effect, True)
@@ -145,6 +150,12 @@ class _Attempt:
             raise StepRolledBack(self.step.name, "it did not commit")
         self._warn_of_long_transaction(transaction, inside)
         return _Done(value, effect, inside)
+
+    def _settle(self, transaction: StepTransaction) -> None:
+        operation = self.operation
+        if operation.loose.settles_inside(transaction.connection):
+            operation.settle(transaction.connection)
+            operation.loose = Loose()
 
     def _rolled_back(self, transaction: StepTransaction, error: Exception, last: bool) -> _Done | None:
         if transaction.nested or last:

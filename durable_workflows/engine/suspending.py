@@ -9,13 +9,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows import signals
 from durable_workflows.engine.services import persistently
 from durable_workflows.exceptions import LeaseLost
-from durable_workflows.models import claims, correspondence, reading, waking
+from durable_workflows.models import claims, correspondence, reading, streaming, waking
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.models.waking import WaitFor
 
 if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
+
+
+ENDING = (Kind.RESULT, Kind.FIRST, Kind.STREAM)  # waits that are over when their source has ended
 
 
 def suspend(execution: Execution) -> None:
@@ -51,11 +54,11 @@ def _begun(execution: Execution) -> waking.Begun:
 
 
 def _lock_sources(connection: BaseDatabaseWrapper, waits: list[WaitFor]) -> None:
-    """Sources before the waiter, several in the order of their ids; see ``models.waking``."""
-    for_results = {wait.source_id for wait in waits if wait.source_id and wait.kind in (Kind.RESULT, Kind.FIRST)}
-    others = {wait.source_id for wait in waits if wait.source_id} - for_results
-    waking.await_results_of(connection, for_results)
-    waking.lock(connection, others)
+    """Sources before the waiter, several in the order of their ids, and runs before streams; see ``models.waking``."""
+    ending = {wait.source_id for wait in waits if wait.kind in ENDING}
+    for source_id in sorted({wait.source_id for wait in waits if wait.source_id}):
+        (waking.await_results_of if source_id in ending else waking.lock)(connection, [source_id])
+    streaming.lock_streams(connection, [(wait.source_id or "", wait.key) for wait in waits if wait.kind == Kind.STREAM])
 
 
 def _answered(connection: BaseDatabaseWrapper, wait: WaitFor) -> bool:
@@ -65,5 +68,7 @@ def _answered(connection: BaseDatabaseWrapper, wait: WaitFor) -> bool:
         return correspondence.oldest(connection, wait.source_id, wait.key) is not None
     if wait.kind == Kind.GET_EVENT:
         return correspondence.latest(connection, wait.source_id, wait.key) is not None
+    if wait.kind == Kind.STREAM:
+        return streaming.is_answered(connection, wait.source_id, wait.key, wait.from_offset)
     outcome = reading.outcomes(connection, [wait.source_id]).get(wait.source_id)
     return outcome is not None and outcome.final

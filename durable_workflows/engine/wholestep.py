@@ -35,6 +35,9 @@ class WholeRun(Operation):
         self.execution.ended = True
 
     def record(self, effect: Effect, attempts: int = 1) -> None:
+        if self.loose:
+            self.commit(lambda connection: effect, attempts)
+            return
         execution = self.execution
         if not execution.persistently(lambda: execution.services.end(self._ending(effect))):
             execution.refused()

@@ -8,7 +8,7 @@ from durable_workflows.models.queues import QueueStart, QueueState
 from durable_workflows.models.runs import Stranded, Turn, WorkflowRun
 from durable_workflows.models.schedules import Schedule
 from durable_workflows.models.steps import Kind, StepAttempt, StepRun
-from durable_workflows.models.streams import StreamEntry
+from durable_workflows.models.streams import Stream, StreamEntry
 from durable_workflows.models.waits import Wait
 from durable_workflows.models.workers import Worker
 
@@ -22,6 +22,7 @@ __all__ = [
     "StepAttempt",
     "StepRun",
     "Stranded",
+    "Stream",
     "StreamEntry",
     "Turn",
     "Wait",

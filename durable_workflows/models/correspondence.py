@@ -1,9 +1,14 @@
-"""Messages and events as statements: sending, receiving, publishing, reading."""
+"""Messages and events as statements: sending, receiving, publishing, reading, and which of several is there."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Max, Min, Q
 
 from durable_workflows.exceptions import WorkflowNotFound
 from durable_workflows.models.claims import Claim
@@ -37,6 +42,62 @@ def deliver(
         return False
     wake(connection, Kind.RECV, [workflow_id], topic)
     return True
+
+
+LETTERS = 500  # in one statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message on its way to its row."""
+
+    run_id: str
+    topic: str
+    payload: str
+    key: str | None = None
+
+    def row(self, sender_id: str | None) -> Message:
+        return Message(
+            run_id=self.run_id, topic=self.topic, payload=self.payload, idempotency_key=self.key, sender_id=sender_id,
+            created_at=DatabaseNow(),
+        )  # fmt: skip
+
+
+def deliver_many(connection: BaseDatabaseWrapper, letters: Sequence[Letter], sender_id: str | None = None) -> None:
+    """
+    Leave messages in the open transaction, and wake their readers; those whose idempotency key was used are left out.
+
+    :raises WorkflowNotFound: for the first to a run that does not exist; the transaction must then be rolled back.
+    """
+    known = lock(connection, [letter.run_id for letter in letters])
+    for letter in letters:
+        if letter.run_id not in known:
+            raise WorkflowNotFound(letter.run_id)
+    for start in range(0, len(letters), LETTERS):
+        _deliver_some(connection, letters[start : start + LETTERS], sender_id)
+
+
+def _deliver_some(connection: BaseDatabaseWrapper, letters: Sequence[Letter], sender_id: str | None) -> None:
+    letters = _not_sent_yet(connection, letters)
+    try:
+        with transaction.atomic(using=connection.alias):
+            Message.objects.using(connection.alias).bulk_create([letter.row(sender_id) for letter in letters])
+    except IntegrityError:  # as in _insert_once
+        letters = [letter for letter in letters if _insert_once(connection, letter.row(sender_id))]
+    readers: defaultdict[str, set[str]] = defaultdict(set)
+    for letter in letters:
+        readers[letter.topic].add(letter.run_id)
+    for topic, run_ids in sorted(readers.items()):
+        wake(connection, Kind.RECV, sorted(run_ids), topic)
+
+
+def _not_sent_yet(connection: BaseDatabaseWrapper, letters: Sequence[Letter]) -> Sequence[Letter]:
+    keys = [letter.key for letter in letters if letter.key is not None]
+    if not keys:
+        return letters
+    sent = Message.objects.using(connection.alias).filter(run_id__in={letter.run_id for letter in letters})
+    used = set(sent.filter(idempotency_key__in=keys).values_list("run_id", "idempotency_key"))
+    return [letter for letter in letters if (letter.run_id, letter.key) not in used]
 
 
 def _insert_once(connection: BaseDatabaseWrapper, message: Message) -> bool:
@@ -82,3 +143,30 @@ def latest(connection: BaseDatabaseWrapper, workflow_id: str, key: str) -> str |
     """The payload of the latest value published under a key."""
     values = Event.objects.using(connection.alias).filter(run_id=workflow_id, key=key).order_by("-id")
     return values.values_list("value", flat=True).first()
+
+
+def all_latest(connection: BaseDatabaseWrapper, workflow_id: str) -> dict[str, str]:
+    """The payload of the latest value of each key."""
+    events = Event.objects.using(connection.alias).filter(run_id=workflow_id)
+    newest = events.values("key").annotate(newest=Max("id")).order_by("key").values_list("newest", flat=True)
+    return dict(events.filter(pk__in=list(newest)).order_by("key").values_list("key", "value"))
+
+
+def first_topic(connection: BaseDatabaseWrapper, workflow_id: str, topics: Sequence[str]) -> str | None:
+    """The first of these topics that has a message."""
+    inbox = Message.objects.using(connection.alias).filter(run_id=workflow_id, topic__in=topics, consumed_at__isnull=True)
+    there = set(inbox.values("topic").annotate(first=Min("id")).order_by("topic").values_list("topic", flat=True))
+    return next((topic for topic in topics if topic in there), None)
+
+
+def first_event(connection: BaseDatabaseWrapper, wanted: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], str] | None:
+    """The first of these events (run and key) that has a value, and the latest one's payload."""
+    any_of = Q(pk__in=[])
+    for workflow_id, key in wanted:
+        any_of |= Q(run_id=workflow_id, key=key)
+    events = Event.objects.using(connection.alias).filter(any_of).values("run_id", "key").annotate(newest=Max("id"))
+    newest = {(run_id, key): pk for run_id, key, pk in events.order_by("run_id", "key").values_list("run_id", "key", "newest")}
+    first = next((event for event in wanted if event in newest), None)
+    if first is None:
+        return None
+    return first, Event.objects.using(connection.alias).values_list("value", flat=True).get(pk=newest[first])

@@ -106,6 +106,15 @@ def past_the_snapshot(connection: BaseDatabaseWrapper) -> str:
     return " LOCK IN SHARE MODE" if connection.vendor == "mysql" and connection.in_atomic_block else ""
 
 
+def keeps_its_snapshot(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the open transaction fails when it writes a row that another one has written since it began."""
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('transaction_isolation') <> 'read committed'")
+        return bool(cursor.fetchone()[0])
+
+
 def one_of(connection: BaseDatabaseWrapper, column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
     """``column IN (values)``, on PostgreSQL as one array, so that the statement's text does not vary with their number."""
     if connection.vendor == "postgresql":

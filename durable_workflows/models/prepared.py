@@ -163,7 +163,9 @@ class _Session:
         return name
 
     def _error(self, result: Any) -> Exception:
-        if self.raw.pgconn.status != CONNECTED:
+        # What libpq says itself has no SQLSTATE, and its sessions are of no more use: while it still had something to send
+        # when the server was killed, it has not noticed yet that the connection is gone.
+        if self.raw.pgconn.status != CONNECTED or not result.error_field(psycopg.pq.DiagnosticField.SQLSTATE):
             return psycopg.OperationalError(result.get_error_message())
         return error_from_result(result)
 

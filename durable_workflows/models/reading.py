@@ -45,23 +45,23 @@ class Waiting:
     A wait that was begun before.
 
     :param left: how many seconds are left of it, by the database's clock; None: it has no end.
-    :param begun: the kinds and sources of its rows.
+    :param begun: the kinds, sources and keys of its rows.
     """
 
     kind: str
     left: float | None
-    begun: frozenset[tuple[str, str | None]]
+    begun: frozenset[tuple[str, str | None, str]]
 
 
 def waits(connection: BaseDatabaseWrapper, claim: Claim) -> dict[tuple[str, int], Waiting]:
     """What a run has begun to wait for and not yet recorded."""
     rows = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation).order_by("pk")
-    found = rows.annotate(now=DatabaseNow()).values_list("branch", "position", "kind", "source_id", "due_at", "now")
+    found = rows.annotate(now=DatabaseNow()).values_list("branch", "position", "kind", "source_id", "key", "due_at", "now")
     waiting: dict[tuple[str, int], Waiting] = {}
-    for branch, position, kind, source_id, due, now in found:
+    for branch, position, kind, source_id, key, due, now in found:
         place, left = (branch, position), None if due is None else (due - now).total_seconds()
         known = waiting.get(place, Waiting(kind, left, frozenset()))
-        waiting[place] = replace(known, begun=known.begun | {(kind, source_id)})
+        waiting[place] = replace(known, begun=known.begun | {(kind, source_id, key)})
     return waiting
 
 
@@ -108,9 +108,9 @@ def children_under_way(connection: BaseDatabaseWrapper, run_id: str, awaited: st
     """
     Which other children of a run are under way; None if the awaited run is no child of it.
 
-    Those that wait for a message or an event do not count: somebody must tell them something first.
+    Those that wait for a message, an event or a stream do not count: somebody must tell them something first.
     """
-    told = Wait.objects.filter(run_id=OuterRef("pk"), kind__in=[Kind.RECV, Kind.GET_EVENT])
+    told = Wait.objects.filter(run_id=OuterRef("pk"), kind__in=[Kind.RECV, Kind.GET_EVENT, Kind.STREAM])
     children = WorkflowRun.objects.using(connection.alias).filter(parent_id=run_id, status__in=UNFINISHED)
     under_way = children.exclude(pk=awaited).filter(~Q(status=RunState.WAITING) | ~Exists(told))
     if not children.filter(pk=awaited).exists():

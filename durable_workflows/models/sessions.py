@@ -26,7 +26,7 @@ from durable_workflows.models.transactions import mysql_code
 
 PG_BEGAN = "extract(epoch FROM backend_start)::text"  # the same whatever the session's time zone
 MYSQL_NO_SUCH_SESSION = 1094
-SPARE_SESSIONS = 12  # beyond one for each thread: the service threads
+SPARE_SESSIONS = 16  # beyond one for each thread: the service threads
 
 _thread = threading.local()
 
@@ -35,6 +35,23 @@ def belong_to(worker_id: str, sessions: int) -> None:
     """Have the sessions that this thread opens from now on carry the worker's id."""
     _thread.owner = (worker_id, sessions)
     connection_created.connect(_mark, dispatch_uid="durable_workflows.sessions")
+
+
+def owner() -> tuple[str, int] | None:
+    """Whose the sessions are that this thread opens, as ``belong_to`` was told."""
+    found: tuple[str, int] | None = getattr(_thread, "owner", None)
+    return found
+
+
+def wait_no_longer(connection: BaseDatabaseWrapper, seconds: int) -> None:
+    """
+    Have this session give up on a lock after so many seconds, on MySQL and MariaDB.
+
+    On PostgreSQL each transaction is told: the session may be a pooler's, which lends it to others afterwards.
+    """
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
 
 
 def _mark(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:

@@ -20,6 +20,9 @@ class Kind(models.TextChoices):
     SET_EVENT = "set_event", "event set"
     GET_EVENT = "get_event", "event read"
     FIRST = "first", "first of several"
+    SELECT = "select", "first of several kinds"
+    WRITE_STREAM = "write_stream", "stream written"
+    STREAM = "stream", "stream read"
     MANAGE = "manage", "management"
     RETRY = "retry", "pause before a retry"
 

@@ -23,6 +23,7 @@ from durable_workflows.models.messages import Message
 from durable_workflows.models.runs import CLAIMABLE, LIMITED, TIMED, UNCLAIMABLE, Stranded, WorkflowRun
 from durable_workflows.models.steering import stop
 from durable_workflows.models.steps import Kind
+from durable_workflows.models.streams import StreamEntry
 from durable_workflows.models.waits import Wait
 from durable_workflows.models.waking import lock, make_claimable
 from durable_workflows.states import TERMINAL, RunState
@@ -168,7 +169,7 @@ def readmit_known(connection: BaseDatabaseWrapper, known: Sequence[tuple[str, st
 
 def wake_answered(connection: BaseDatabaseWrapper, put_off: bool = False) -> int:
     """
-    Wake waiting runs whose message, event or result is there after all.
+    Wake waiting runs whose message, event, stream value or result is there after all.
 
     The protocol of ``models.waking`` loses none; this serves the waits on runs that did not exist yet when they began,
     whose row could not be locked.
@@ -181,9 +182,16 @@ def wake_answered(connection: BaseDatabaseWrapper, put_off: bool = False) -> int
     messages = Message.objects.filter(run_id=OuterRef("source_id"), topic=OuterRef("key"), consumed_at__isnull=True)
     events = Event.objects.filter(run_id=OuterRef("source_id"), key=OuterRef("key"))
     ended = WorkflowRun.objects.filter(pk=OuterRef("source_id"), status__in=TERMINAL)
+    stream = StreamEntry.objects.filter(run_id=OuterRef("source_id"), key=OuterRef("key"))
+    values = stream.filter(Q(offset__gte=OuterRef("from_offset")) | Q(closes=True))
     answered: set[str] = set()
-    for kinds, there in (([Kind.RECV], messages), ([Kind.GET_EVENT], events), ([Kind.RESULT, Kind.FIRST], ended)):
-        found = waits.filter(kind__in=kinds).filter(Exists(there))
+    for kinds, there in (
+        ([Kind.RECV], Exists(messages)),
+        ([Kind.GET_EVENT], Exists(events)),
+        ([Kind.STREAM], Exists(values) | Exists(ended)),
+        ([Kind.RESULT, Kind.FIRST], Exists(ended)),
+    ):
+        found = waits.filter(kind__in=kinds).filter(there)
         answered |= set(found.values_list("run_id", flat=True)[:BATCH])
     lock(connection, answered)
     waiting = WorkflowRun.objects.using(connection.alias).filter(pk__in=answered, status=RunState.WAITING)

@@ -14,12 +14,14 @@ class Wait(Position):
     replay knows since when it waits, and until when.
 
     :param source: the run whose row is locked by waiter and waker: one's own for ``recv``, else the awaited one.
+    :param from_offset: of a stream: the first value that is waited for.
     :param debounce: seconds by which a wake-up is put off, so that joining many children does not replay for each.
     """
 
     kind = models.CharField(max_length=16, choices=Kind.choices)
     source_id = ExactCharField(max_length=255, null=True, blank=True)
     key = ExactCharField(max_length=255, db_default="", blank=True)
+    from_offset = models.BigIntegerField(db_default=0)
     due_at = models.DateTimeField(null=True, blank=True)
     debounce = models.FloatField(db_default=0.0)
     created_at = models.DateTimeField()

@@ -39,7 +39,7 @@ from durable_workflows.models.waits import Wait
 from durable_workflows.states import RunState
 
 RUNS, WAITS = WorkflowRun._meta.db_table, Wait._meta.db_table
-Begun = AbstractSet[tuple[str, str | None]]  # kinds and sources of waits
+Begun = AbstractSet[tuple[str, str | None, str]]  # kinds, sources and keys of waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,7 @@ class WaitFor:
     :param seconds: from now until the wait is over in any case; None: for ever.
     :param until: the same as a moment.
     :param debounce: seconds by which the wake-up is put off.
+    :param from_offset: of a stream: the first value that is waited for.
     :param decisive: whether this ends the waiting; what does not only wakes the run, and may have come already.
     """
 
@@ -62,6 +63,11 @@ class WaitFor:
     until: datetime | None = None
     debounce: float = 0.0
     decisive: bool = True
+    from_offset: int = 0
+
+    @property
+    def what(self) -> tuple[str, str | None, str]:
+        return self.kind, self.source_id, self.key
 
 
 def lock(connection: BaseDatabaseWrapper, run_ids: Iterable[str]) -> set[str]:
@@ -86,13 +92,13 @@ def suspend(
     """
     Give back the lease and wait; the caller holds the sources' locks and has found nothing.
 
-    :param begun: kinds and sources of those that an earlier attempt has begun: they go on from then.
+    :param begun: kinds, sources and keys of those that an earlier attempt has begun: they go on from then.
     :raises LeaseLost: if the run is no longer this attempt's.
     """
     for wait in waits:
-        if (wait.kind, wait.source_id) not in begun:
+        if wait.what not in begun:
             _insert(connection, claim, wait)
-    if given_up := begun - {(wait.kind, wait.source_id) for wait in waits}:
+    if given_up := begun - {wait.what for wait in waits}:
         _forget_some(connection, claim, waits[0], given_up)
     now, now_params = dialects.moment(connection)
     due, due_params = _due_of_begun(connection, claim, waits[0]) if begun else _due(connection, waits[0])
@@ -121,18 +127,18 @@ def _insert(connection: BaseDatabaseWrapper, claim: Claim, wait: WaitFor) -> Non
     now, now_params = dialects.moment(connection)
     sql = (
         f"INSERT INTO {WAITS} (run_id, generation, branch, position, kind, source_id, {connection.ops.quote_name('key')},"
-        f" debounce, due_at, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {due}, {now})"
+        f" debounce, from_offset, due_at, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {due}, {now})"
     )
     where = (claim.id, claim.generation, wait.branch, wait.position)
-    what = (wait.kind, wait.source_id, wait.key, wait.debounce)
+    what = (*wait.what, wait.debounce, wait.from_offset)
     dialects.run(connection, sql, [*where, *what, *due_params, *now_params])
 
 
 def _forget_some(connection: BaseDatabaseWrapper, claim: Claim, place: WaitFor, begun: Begun) -> None:
     """What only helped to wake the run in good time and has done so, or is taken over by another."""
     waits = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
-    sources = [source_id for _, source_id in begun]
-    waits.filter(branch=place.branch, position=place.position, source_id__in=sources).delete()
+    for kind, source_id, key in begun:
+        waits.filter(branch=place.branch, position=place.position, kind=kind, source_id=source_id, key=key).delete()
 
 
 def _due(connection: BaseDatabaseWrapper, wait: WaitFor) -> tuple[str, Params]:
@@ -154,13 +160,16 @@ def forget(connection: BaseDatabaseWrapper, claim: Claim, branch: str, position:
     waits.filter(branch=branch, position=position).delete()
 
 
-def wake(connection: BaseDatabaseWrapper, kind: str, source_ids: Sequence[str], key: str = "") -> int:
+def wake(
+    connection: BaseDatabaseWrapper, kind: str, source_ids: Sequence[str], key: str = "", *, offset: int | None = None
+) -> int:
     """
     Wake the runs that wait for this; the caller holds the sources' locks and has written what is waited for.
 
+    :param offset: of a stream: the value that was written; None: it has come to its end.
     :returns: how many were woken at once or put on the clock.
     """
-    waits = Wait.objects.using(connection.alias).filter(kind__in=_waiting_kinds(kind), source_id__in=source_ids, key=key)
+    waits = _waits_for(connection, kind, source_ids, key, offset)
     if connection.vendor == "mysql":
         # Under REPEATABLE READ a plain SELECT there would look at the transaction's old snapshot.
         waits = waits.select_for_update()
@@ -173,8 +182,31 @@ def wake(connection: BaseDatabaseWrapper, kind: str, source_ids: Sequence[str], 
     return woken
 
 
-def _waiting_kinds(kind: str) -> list[str]:
-    return [Kind.RESULT, Kind.FIRST] if kind == Kind.RESULT else [kind]
+def _waits_for(
+    connection: BaseDatabaseWrapper, kind: str, source_ids: Sequence[str], key: str, offset: int | None
+) -> QuerySet[Wait]:
+    waits = Wait.objects.using(connection.alias).filter(source_id__in=source_ids)
+    if kind == Kind.RESULT:  # the end of a run is the end of its streams, too
+        return waits.filter(kind__in=[Kind.RESULT, Kind.FIRST, Kind.STREAM])
+    waits = waits.filter(kind=kind, key=key)
+    return waits if offset is None else waits.filter(from_offset__lte=offset)
+
+
+def wake_free(connection: BaseDatabaseWrapper, kind: str, source_id: str, key: str, *, offset: int) -> bool:
+    """
+    The same for a transaction beside that of the caller's own step, which may hold the rows of those who wait.
+
+    :returns: whether all of them were woken; the others are locked, and to be woken when that step's transaction ends.
+    """
+    waiting = list(_waits_for(connection, kind, [source_id], key, offset).values_list("run_id", flat=True))
+    if not waiting:
+        return True
+    asleep = WorkflowRun.objects.using(connection.alias).filter(pk__in=waiting, status=RunState.WAITING)
+    skips = connection.features.has_select_for_update_skip_locked
+    free = list(asleep.select_for_update(skip_locked=skips).values_list("pk", flat=True))
+    if free and make_claimable(asleep.filter(pk__in=free)):
+        signals.at_commit(signals.claimable, connection.alias)
+    return not asleep.exists()
 
 
 def _wake(connection: BaseDatabaseWrapper, run_ids: set[str], debounce: float) -> int:

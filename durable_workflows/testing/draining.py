@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -18,6 +19,9 @@ from durable_workflows.models.rules import FREE, read_rules
 from durable_workflows.models.taking import Want
 from durable_workflows.models.transactions import in_write_transaction, refuse_atomic, repeated
 from durable_workflows.worker import Options, scheduling, serving
+from durable_workflows.worker.local import LOCAL
+
+T = TypeVar("T")
 
 
 def drain(*, queues: Sequence[str] = ()) -> int:
@@ -35,9 +39,12 @@ def drain(*, queues: Sequence[str] = ()) -> int:
     scheduling.declare()
     serving.declare(Options(queues=tuple(queues)).served())
     executed = 0
-    while claimed := _claim(queues) or _claim_after_sweeping(queues):
-        run_claimed(claimed, _HERE)
-        executed += 1
+    try:
+        while claimed := _claim(queues) or _claim_after_sweeping(queues):
+            run_claimed(claimed, _HERE)
+            executed += 1
+    finally:
+        LOCAL.aside.close()  # its connections would be in the way when the test database is dropped
     return executed
 
 
@@ -50,6 +57,9 @@ class _Here(PlainServices):
 
     def may_park(self) -> bool:
         return False
+
+    def aside(self, work: Callable[[], T]) -> T:
+        return LOCAL.aside.do(work)
 
 
 _HERE = _Here()

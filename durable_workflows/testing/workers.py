@@ -13,6 +13,7 @@ from durable_workflows.conf import config
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.models import dialects
 from durable_workflows.worker import Options, Supervisor
+from durable_workflows.worker.local import LOCAL
 
 
 class InProcessWorker:
@@ -45,7 +46,9 @@ class InProcessWorker:
         self._stopped = True
         self._supervisor.request_stop()
         self._keeper.join()
-        return self._supervisor.stop(config().shutdown_grace_seconds if grace is None else grace)
+        handed_back = self._supervisor.stop(config().shutdown_grace_seconds if grace is None else grace)
+        LOCAL.aside.close()  # its connections would be in the way when the test database is dropped
+        return handed_back
 
     def _keep(self) -> None:
         try:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from durable_workflows import registry, signals
 from durable_workflows.conf import config
@@ -20,10 +20,13 @@ from durable_workflows.models import checkpoints, dialects, outcomes, sessions
 from durable_workflows.models.checkpoints import Checkpoint
 from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.presence import Presence
+from durable_workflows.worker.aside import Aside
 from durable_workflows.worker.groups import GroupWriter
 from durable_workflows.worker.heart import Heart
 from durable_workflows.worker.hints import Hinter
 from durable_workflows.worker.hub import Hub
+
+T = TypeVar("T")
 
 
 class SharedServices:
@@ -47,6 +50,9 @@ class SharedServices:
 
     def ring(self, run_id: str) -> None:
         self._local.hub.ring(run_id)
+
+    def aside(self, work: Callable[[], T]) -> T:
+        return self._local.aside.do(work)
 
     def may_park(self) -> bool:
         return True
@@ -86,6 +92,7 @@ class LocalProcess:
         self.calls: set[str] = set()  # the runs that direct calls are executing, called children among them
         self.hub = Hub()
         self.hinter = Hinter()
+        self.aside = Aside()
         self.checkpoints = GroupWriter[Checkpoint](checkpoints.record, checkpoints.record_group)
         self.endings = GroupWriter[Ending](outcomes.end, outcomes.end_group)
 
@@ -120,13 +127,14 @@ class LocalProcess:
         self.hub.ring(run_id)
 
     def close(self) -> None:
-        """End the heartbeat and the hints of this process, and their connections; both begin anew when needed."""
+        """End the heartbeat and the other threads of this process, and their connections; they begin anew when needed."""
         with self._lock:
             heart, self._heart = self._heart, None
         if heart is not None:
             heart.stop()
             heart.loop.join(5)
         self.hinter.close()
+        self.aside.close()
 
 
 def _direct_presence() -> Presence:

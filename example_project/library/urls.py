@@ -13,4 +13,7 @@ urlpatterns = [
     path("state/", views.state, name="state"),
     path("texts/<str:path>/index/", views.reindex, name="reindex"),
     path("texts/<str:path>", views.read, name="read"),
+    path("texts/<str:path>/aloud/", views.read_aloud, name="read_aloud"),
+    path("aloud/<str:run_id>/", views.aloud, name="aloud"),
+    path("aloud/<str:run_id>/stream/", views.stream, name="stream"),
 ]

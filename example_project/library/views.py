@@ -1,4 +1,4 @@
-"""The library's pages: search the index, rebuild it, read a text."""
+"""The library's pages: search the index, rebuild it, read a text, have one read aloud."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Sum
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from durable_workflows import Deduplicated
+from durable_workflows import Deduplicated, retrieve_workflow
+from durable_workflows.models import WorkflowRun
+from example_project import sse
 from example_project.library import texts
 from example_project.library.line import line
 from example_project.library.models import Build, Document
 from example_project.library.search import search
-from example_project.library.workflows import index_one, indexing_workflow
+from example_project.library.workflows import LINES, index_one, indexing_workflow, reading
 
 
 @require_safe
@@ -73,3 +75,31 @@ def read(request: HttpRequest, path: str) -> HttpResponse:
     except FileNotFoundError as error:
         raise Http404(str(error)) from error
     return render(request, "library/read.html", {"text": text, "path": path})
+
+
+@require_POST
+def read_aloud(request: HttpRequest, path: str) -> HttpResponse:
+    """Have a run read one of the texts to its stream."""
+    if path not in texts.paths():
+        raise Http404
+    return redirect("library:aloud", reading.start(path).workflow_id)
+
+
+@require_safe
+def aloud(request: HttpRequest, run_id: str) -> HttpResponse:
+    """A text that is being read, live."""
+    path = (retrieve_workflow(reading_run(run_id)).get_status().input or {})["args"][0]
+    return render(request, "library/aloud.html", {"run_id": run_id, "title": texts.load(path).title})
+
+
+@require_safe
+def stream(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
+    """The lines of a reading as server-sent events."""
+    return sse.stream_response(request, reading_run(run_id), LINES)
+
+
+def reading_run(run_id: str) -> str:
+    """The id of a run that reads a text aloud; any other is a 404."""
+    if not WorkflowRun.objects.filter(pk=run_id, name=reading.durable.name).exists():
+        raise Http404("There is no such reading.")
+    return run_id

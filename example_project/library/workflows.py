@@ -3,18 +3,32 @@ The indexing pipeline: one run fans out over a queue, one child per text, and co
 
 A worker that dies loses nothing but the texts it was counting, and only those are counted again. The queue takes care that
 the folder is not read by too many at once, however many workers there are, and that no text is indexed twice at a time.
+
+Beside it a run that reads a text aloud: it writes to a stream, which a page follows.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
-from durable_workflows import Queue, SetEnqueueOptions, WorkflowHandle, current, step, workflow
+from durable_workflows import (
+    Queue,
+    SetEnqueueOptions,
+    WorkflowHandle,
+    close_stream,
+    current,
+    sleep,
+    step,
+    workflow,
+    write_stream,
+)
 from example_project.library import texts
 from example_project.library.models import Build, Document, Posting
 
 queue = Queue("indexing_queue", concurrency=4, limiter={"limit": 5, "period": 1})
 BULK = 10  # the priority of a whole folder; a text that somebody asks for has none, and goes first
+LINES = "lines"
 
 
 @workflow
@@ -77,3 +91,25 @@ def record_build(documents: int, words: int) -> None:
     """Note that everything is indexed."""
     run = current()
     Build.objects.create(run_id=run.workflow_id if run else "", documents=documents, words=words)
+
+
+@workflow
+def reading(path: str, pace: float = 0.4) -> int:
+    """
+    Read the beginning of a text aloud, a line at a time; each is written once, whatever happens to the worker.
+
+    :param pace: seconds between two lines.
+    :return: how many lines there were.
+    """
+    lines = opening(path)
+    for line in lines:
+        write_stream(LINES, line)
+        sleep(pace)
+    close_stream(LINES)
+    return len(lines)
+
+
+@step
+def opening(path: str) -> list[str]:
+    """The first lines of a text, as long as somebody reads in one breath."""
+    return textwrap.wrap(texts.load(path).body, 72)[:24]

@@ -90,6 +90,7 @@ DUE = ago(days=-1)
         (Kind.RECV, {"key": "paid", "due_at": DUE}, f"waits for message “paid”, until {DUE:%Y-%m-%d %H:%M} at the latest"),
         (Kind.GET_EVENT, {"key": "status", "source_id": "order-1"}, "waits for event “status” of run order-1"),
         (Kind.RESULT, {"source_id": "order-1"}, "waits for the result of run order-1"),
+        (Kind.STREAM, {"key": "log", "source_id": "order-1"}, "waits for stream “log” of run order-1"),
         (Kind.MANAGE, {}, "waits"),
     ],
 )  # fmt: skip

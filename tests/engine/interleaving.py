@@ -38,6 +38,7 @@ class Side:
         self.name = name
         self.connection: Any = None
         self.session: Any = None
+        self._other: tuple[Any, Any] | None = None
         self.error: BaseException | None = None
         self.statements: list[str] = []
         self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -54,14 +55,19 @@ class Side:
         self.connection = connections["default"]
         self.connection.ensure_connection()
         self.session = _session(self.connection)
-        for end in ("_commit", "_rollback"):
-            setattr(self.connection, end, self._gated(end.strip("_").upper(), getattr(self.connection, end)))
+        self._gate(self.connection)
         _side.current = self
         with self.connection.execute_wrapper(self._wrapper):
             while (job := self._jobs.get()) is not None:
                 self._do(job)
         _side.current = None
         self.connection.close()
+        if self._other is not None:
+            self._other[0].close()
+
+    def _gate(self, connection: Any) -> None:
+        for end in ("_commit", "_rollback"):
+            setattr(connection, end, self._gated(end.strip("_").upper(), getattr(connection, end)))
 
     def _do(self, job: Callable[[], object]) -> None:
         try:
@@ -91,6 +97,23 @@ class Side:
             self._changed.notify_all()
             assert self._changed.wait_for(lambda: self._permits, PATIENCE), f"{self.name} was never let on"
             self._permits -= 1
+
+    @contextmanager
+    def on_another_connection(self) -> Iterator[None]:
+        """In the block the thread works on a connection beside its own, which is let through statement by statement, too."""
+        own = (self.connection, self.session)
+        if self._other is None:
+            connections["default"] = own[0].copy()
+            self._other = (connections["default"], _session(connections["default"]))
+            self._gate(connections["default"])
+        self.connection, self.session = self._other
+        connections["default"] = self.connection
+        try:
+            with self.connection.execute_wrapper(self._wrapper):
+                yield
+        finally:
+            self.connection, self.session = own
+            connections["default"] = self.connection
 
     # -- in the test's
 
@@ -157,6 +180,12 @@ def _session(connection: Any) -> Any:
             cursor.execute("SET deadlock_timeout = '10ms'; SET synchronous_commit = off")
         cursor.execute({"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}[connection.vendor])
         return cursor.fetchone()[0]
+
+
+def this_side() -> Side:
+    """The side whose thread asks."""
+    side: Side = _side.current
+    return side
 
 
 @contextmanager

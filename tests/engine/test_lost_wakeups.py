@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,14 +20,18 @@ from durable_workflows import (
     cancel_workflow,
     cancel_workflows,
     clock,
+    close_stream,
     get_event,
     get_result,
+    read_stream,
     recv,
+    select,
     send,
     set_event,
     step,
     wait_first,
     workflow,
+    write_stream,
 )
 from durable_workflows.engine import suspending
 from durable_workflows.models import WorkflowRun, recovery, starts, sweeps
@@ -37,8 +41,8 @@ from durable_workflows.models.transactions import in_autocommit, in_write_transa
 from durable_workflows.serializers import dumps
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain
-from tests.engine.born import Grouped, execute, leased
-from tests.engine.interleaving import Explored, Scenario, explore
+from tests.engine.born import Grouped, Unparked, execute, leased
+from tests.engine.interleaving import Explored, Scenario, explore, this_side
 from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE
 
 pytestmark = [
@@ -111,7 +115,77 @@ def sends_in_a_step(workflow_id: str) -> None:
     sending(workflow_id)
 
 
-WAITERS = (receives, receives_in_time, reads_event, awaits, awaits_first)
+@workflow
+def reads_stream(source: str) -> Any:
+    return next(read_stream(source, "news"), "the end")
+
+
+@workflow
+def reads_stream_in_time(source: str) -> Any:
+    return next(read_stream(source, "news", timeout_seconds=3600), "the end")
+
+
+@workflow
+def writes() -> None:
+    write_stream("news", "the answer")
+
+
+@workflow
+def closes() -> None:
+    close_stream("news")
+
+
+@step
+def writing() -> None:
+    write_stream("news", "the answer")
+
+
+@workflow
+def writes_in_a_step() -> None:
+    writing()
+
+
+@step
+def writing_while_it_holds_its_row() -> None:
+    set_event("news", "other news")
+    write_stream("news", "the answer")
+
+
+@workflow
+def writes_while_it_holds_its_row() -> None:
+    writing_while_it_holds_its_row()
+
+
+@step
+def closing() -> None:
+    close_stream("news")
+
+
+@workflow
+def closes_in_a_step() -> None:
+    closing()
+
+
+@workflow
+def selects(source: str) -> Any:
+    handles = [WorkflowHandle[Any](source)]
+    came = select(recv=["other", "news"], events=[(source, "other"), (source, "news")], handles=handles)
+    assert came is not None
+    return came.kind
+
+
+T = TypeVar("T")
+
+
+class Beside(Unparked):
+    """What is to be done beside a step's transaction is done on the thread's other connection."""
+
+    def aside(self, work: Callable[[], T]) -> T:
+        with this_side().on_another_connection():
+            return work()
+
+
+WAITERS = (receives, receives_in_time, reads_event, awaits, awaits_first, reads_stream, reads_stream_in_time, selects)
 Waker = Callable[[], object]
 
 
@@ -297,3 +371,122 @@ def test_a_source_that_does_not_exist_yet(level: str) -> None:
     try_all(make, answer="the answer")
     if DATABASE == "postgresql":
         assert any(slept), "the sweep had nothing to do"
+
+
+# -- streams
+
+
+def test_what_is_tried_would_find_a_lost_value(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the stream's lock there are schedules that lose a value that is written beside a step's transaction."""
+    if DATABASE == "sqlite":
+        pytest.skip("its writers cannot overlap, so nothing can be lost")
+    monkeypatch.setattr(suspending.streaming, "lock_streams", lambda connection, streams: None)
+
+    def make() -> Scenario:
+        writer = leased(writes_in_a_step)
+        # The end of the writer's run would wake the reader in any case.
+        return scenario(leased(reads_stream, writer.id), lambda: until_it_ends(writer))
+
+    with pytest.raises(AssertionError, match="the waiter is WAITING"):
+        explore(make)
+
+
+class Dying(BaseException):
+    """Stands for a kill: the attempt gets no further."""
+
+
+def until_it_ends(writer: Claim) -> None:
+    """Execute a run, whose process dies before its outcome is written."""
+
+    class Dies(Beside):
+        def end(self, ending: Any) -> bool:
+            raise Dying
+
+    try:
+        execute(writer, Dies())
+    except Dying:
+        pass
+
+
+@pytest.mark.parametrize("writer", [writes, closes])
+def test_streams(level: str, writer: Any) -> None:
+    def make() -> Scenario:
+        source = leased(writer)
+        return scenario(leased(reads_stream, source.id), lambda: until_it_ends(source))
+
+    try_all(make, answer="the answer" if writer is writes else "the end", deep=True)
+
+
+@pytest.mark.parametrize("writer", [writes_in_a_step, closes_in_a_step, writes_while_it_holds_its_row])
+def test_streams_of_a_step(level: str, writer: Any) -> None:
+    def make() -> Scenario:
+        source = leased(writer)
+        return scenario(leased(reads_stream_in_time, source.id), lambda: until_it_ends(source))
+
+    try_all(make, answer="the end" if writer is closes_in_a_step else "the answer", deep=writer is not closes_in_a_step)
+
+
+def test_streams_of_a_step_that_share_its_transaction(level: str) -> None:
+    def make() -> Scenario:
+        source = leased(writes_while_it_holds_its_row)
+        return scenario(leased(reads_stream, source.id), lambda: execute(source))
+
+    try_all(make, answer="the answer")
+
+
+def test_streams_end_with_their_run(level: str) -> None:
+    def make() -> Scenario:
+        source = leased(returns)
+        return scenario(leased(reads_stream, source.id), lambda: execute(source))
+
+    try_all(make, answer="the end", deep=True)
+
+
+def test_streams_end_with_a_run_that_is_cancelled(level: str) -> None:
+    def make() -> Scenario:
+        source = leased(returns)
+        return scenario(leased(reads_stream, source.id), lambda: cancel_workflow(source.id))
+
+    try_all(make, answer="the end")
+
+
+def test_a_sweep_finds_what_a_reader_has_missed(level: str) -> None:
+    source, ended = leased(writes), leased(returns)
+    waiters = [leased(reads_stream, source.id), leased(reads_stream, ended.id), leased(selects, source.id)]
+    for waiter in waiters:
+        execute(waiter)
+    until_it_ends(source)
+    execute(ended)
+    runs = WorkflowRun.objects.filter(pk__in=[waiter.id for waiter in waiters])
+    runs.update(status=RunState.WAITING)  # as if nobody had told them
+    in_write_transaction(sweeps.wake_answered)
+    assert dict(runs.values_list("pk", "status")) == {
+        waiters[0].id: RunState.ENQUEUED, waiters[1].id: RunState.ENQUEUED, waiters[2].id: RunState.WAITING,
+    }  # fmt: skip
+
+
+# -- the first of several kinds
+
+
+def test_select_and_a_message(level: str) -> None:
+    def make() -> Scenario:
+        waiter = leased(selects, in_autocommit(never_run).id)
+        return scenario(waiter, lambda: send(waiter.id, "the answer", "news"))
+
+    try_all(make, answer="message", deep=True)
+
+
+def test_select_and_an_event(level: str) -> None:
+    def make() -> Scenario:
+        publisher = leased(publishes)
+        return scenario(leased(selects, publisher.id), lambda: until_it_ends(publisher))
+
+    try_all(make, answer="event", deep=True)
+
+
+def test_select_and_the_end_of_a_run(level: str) -> None:
+    def make() -> Scenario:
+        child = leased(returns)
+        return scenario(leased(selects, child.id), lambda: execute(child))
+
+    try_all(make, answer="handle", deep=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from django.db import DataError, IntegrityError, NotSupportedError, connection, connections, transaction
+from django.db import DataError, IntegrityError, NotSupportedError, OperationalError, connection, connections, transaction
 from pytest_django import Settings
 
 from durable_workflows import step, workflow
-from durable_workflows.models import dialects
+from durable_workflows.engine.services import PlainServices, persistently
+from durable_workflows.models import dialects, prepared
+from durable_workflows.models.transactions import is_lost_connection
 from tests.engine.isolation import DATABASE
 from tests.engine.test_step_traffic import round_trips
 
@@ -181,3 +184,20 @@ def test_other_threads_go_on_while_one_waits_for_its_statement() -> None:
     assert sleeper.is_alive()
     assert looks > 10
     sleeper.join()
+
+
+def test_what_libpq_itself_says_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the server is killed while a statement is sent: libpq has not noticed yet, and its error has no SQLSTATE."""
+    from psycopg.pq import ExecStatus  # which is only there where PostgreSQL is
+
+    unheard, send = [True], prepared.exec_prepared
+
+    def once_unheard(pgconn: Any, *args: Any) -> Any:
+        return pgconn.make_empty_result(ExecStatus.FATAL_ERROR) if unheard.pop() else send(pgconn, *args)
+
+    monkeypatch.setattr(prepared, "exec_prepared", once_unheard)
+    with pytest.raises(OperationalError) as raised:
+        dialects.send(connection, "SELECT 1")
+    assert is_lost_connection(raised.value)
+    unheard[:] = [False, True]
+    assert persistently(lambda: dialects.send(connection, "SELECT 1").fetchall(), PlainServices()) == [("1",)]

@@ -177,8 +177,8 @@ PREFACE = """\
 # Every fault at every statement
 
 A worker process executes a checkout: atomic steps, effects outside of the database, a sleep, messages, a child that is
-started and one that is called, a step with retries, an event, a run that a step starts. It meets a fault at the first
-statement that it sends to the database, in the next round at the second, and so on, until the checkout gets through
+started and one that is called, a step with retries, an event, a stream, a run that a step starts. It meets a fault at the
+first statement that it sends to the database, in the next round at the second, and so on, until the checkout gets through
 unharmed. Another worker finishes what is left, and the invariants are checked against the rows, and against a ledger that
 each step writes outside of the engine:
 
@@ -190,8 +190,8 @@ each step writes outside of the engine:
 The faults: `kill` is a SIGKILL before the statement is sent, or after its answer has come. `stop` is a SIGSTOP at the same
 places, past the lease; when the other worker has finished the run, the stopped one is continued, and must change nothing,
 and work on. `drop` cuts the connection after the server has carried the statement out, so that its answer is lost. Statements
-are counted at the driver, BEGIN and COMMIT included, on the threads that execute runs; and in sweeps of their own on those
-that claim runs, keep house and beat. Leases are of one second. On SQLite there is no connection to lose, and a stopped
+are counted at the driver, BEGIN and COMMIT included, on the threads that execute runs, and on those that write to streams beside
+their steps; and in sweeps of their own on those that claim runs, keep house and beat. Leases are of one second. On SQLite there is no connection to lose, and a stopped
 process keeps the file's write lock, which nobody can take from it, so that there is only `kill`.
 
 "each" says whether each statement had its rounds (1), or every so many; "statements", how many there were in the longest

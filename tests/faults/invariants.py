@@ -22,7 +22,7 @@ from durable_workflows.context import calling
 from durable_workflows.definitions import Workflow
 from durable_workflows.engine.execution import Execution
 from durable_workflows.engine.services import PlainServices
-from durable_workflows.models import Event, Message, StepAttempt, StepRun, Wait, Worker, WorkflowRun
+from durable_workflows.models import Event, Message, StepAttempt, StepRun, StreamEntry, Wait, Worker, WorkflowRun
 from durable_workflows.models.claims import Claim
 from durable_workflows.serializers import loads
 from durable_workflows.states import TERMINAL, RunState
@@ -132,6 +132,19 @@ def atomic_effects_once(family: Family) -> Iterator[str]:
         yield f"I3: events {keys}"
 
 
+def streams(family: Family) -> Iterator[str]:
+    """I3, I4: what a body wrote to a stream is there once, what a step wrote at least once; offsets have no gaps."""
+    entries = list(StreamEntry.objects.filter(run_id=family.run_id).order_by("offset"))
+    if [entry.offset for entry in entries] != list(range(len(entries))):
+        yield f"I3: the stream has gaps: {entries}"
+    if not entries or [entry.closes for entry in entries] != [False] * (len(entries) - 1) + [True]:
+        yield f"I3: the stream is not closed at its end: {entries}"
+    values = Counter(entry.value for entry in entries if not entry.closes)
+    most = 1 + family.faults + family.injected + LOCK_REPEATS
+    if set(values) != {'"quoted"', '"announced"'} or values['"quoted"'] != 1 or values['"announced"'] > most:
+        yield f"I4: the stream has {values} with {family.faults} lost workers"
+
+
 def external_effects(family: Family) -> Iterator[str]:
     """I4: external effects happen once, and once more at most for each fault; never again after the checkpoint."""
     counted = Counter((line["run"], line["step"], line["attempt"]) for line in family.effects)
@@ -203,7 +216,7 @@ def same_again(family: Family) -> Iterator[str]:
 
 
 CHECKS = (
-    nothing_lost, one_outcome, atomic_effects_once, external_effects, in_order, nothing_after_the_lease, nobody_stuck,
+    nothing_lost, one_outcome, atomic_effects_once, streams, external_effects, in_order, nothing_after_the_lease, nobody_stuck,
     charged_when_started, same_again,
 )  # fmt: skip
 

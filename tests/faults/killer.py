@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 FAULT = "DURABLE_TEST_FAULT"
 DROPPED = "reply lost"
 
-SERVING = r"durable-\d+"  # the threads of a worker that execute runs
+SERVING = r"durable-(\d+|aside)"  # the threads of a worker that execute runs, and those that write beside their steps
 CLAIMING = "durable-claimer"
+BESIDE = "durable-aside"
 KEEPING = "durable-housekeeper"
 BEATING = "durable-heart"
 

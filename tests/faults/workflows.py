@@ -68,9 +68,10 @@ def flaky(order: str) -> int:
 
 @dw.step(name="faults.announce")
 def announce(order: str) -> str:
-    """Publishes and starts a run of its own, in its transaction."""
+    """Publishes and starts a run of its own, in its transaction; writes to a stream beside it."""
     _write_row("announce")
     dw.set_event("announced", order)
+    dw.write_stream("progress", "announced")
     here = dw.current()
     assert here is not None
     return dw.Queue(here.queue).enqueue(audit, order).workflow_id
@@ -78,8 +79,9 @@ def announce(order: str) -> str:
 
 @dw.step(name="faults.release")
 def release(order: str) -> None:
-    """Undoes what ``reserve`` has done."""
+    """Undoes what ``reserve`` has done, and closes the stream."""
     _write_row("release")
+    dw.close_stream("progress")
     Account.objects.filter(name=order).update(balance=F("balance") + 1)
 
 
@@ -145,6 +147,7 @@ def checkout(order: str, queue: str) -> dict[str, Any]:
     amount = reserve(order)
     charged = charge(order, amount)
     quoted = quote(order)
+    dw.write_stream("progress", "quoted")
     dw.sleep(SHORT_SLEEP)
     dw.set_event("charged", charged)
     paid = dw.recv("paid")

@@ -208,6 +208,9 @@ def test_what_is_no_mistake(load: Load, body: str) -> None:
         "charge.start().get_result()",
         "queue.enqueue(charge, 1).get_result(timeout=5)",
         "from durable_workflows import sleep_until\nsleep_until(order)",
+        "DBOS.select(recv='topic')",
+        "from durable_workflows import read_stream\nlist(read_stream('r', 'k'))",
+        "DBOS.read_stream('r', 'k', 0, 5)",
     ],
 )
 def test_waiting_in_a_step(load: Load, body: str) -> None:
@@ -231,6 +234,10 @@ def test_waiting_in_a_step(load: Load, body: str) -> None:
         "get_event('r', 'k', 0)",
         "DBOS.get_event('r', 'k', timeout_seconds=0)",
         "child.start(order)",
+        "DBOS.read_stream('r', 'k', timeout_seconds=0)",
+        "DBOS.read_stream('r', 'k', 0, 0)",
+        "DBOS.write_stream('k', 1)",
+        "DBOS.send_many([])",
         "charge(order)",
     ],
 )

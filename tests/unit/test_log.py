@@ -161,6 +161,13 @@ LINES = [
         "The worker's loop run r1 failed: OperationalError: gone",
     ),
     (
+        "queue_unreadable",
+        {"queue": "mail", "problem": "There is no limit speed."},
+        "ERROR",
+        "The runs of queue mail wait, since its row says no limits that can be kept: There is no limit speed.. Mend the row's"
+        " declared or overrides",
+    ),
+    (
         "schedule_paused",
         {"schedule": "nightly", "error": ValueError("no such zone")},
         "ERROR",
