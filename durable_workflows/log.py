@@ -137,7 +137,7 @@ def housekeeping(*, what: str, count: object, **kwargs: Any) -> None:
 
 def queue_unreadable(*, queue: str, problem: object, **kwargs: Any) -> None:
     text = "The runs of queue %s wait, since its row says no limits that can be kept%s. Mend the row's declared or overrides"
-    _write(logging.ERROR, text, queue, _because(problem))
+    _write(logging.ERROR, text, queue, _because(str(problem).rstrip(".")))
 
 
 def schedule_paused(*, schedule: str, error: object, **kwargs: Any) -> None:

@@ -164,7 +164,7 @@ LINES = [
         "queue_unreadable",
         {"queue": "mail", "problem": "There is no limit speed."},
         "ERROR",
-        "The runs of queue mail wait, since its row says no limits that can be kept: There is no limit speed.. Mend the row's"
+        "The runs of queue mail wait, since its row says no limits that can be kept: There is no limit speed. Mend the row's"
         " declared or overrides",
     ),
     (
