@@ -26,6 +26,7 @@ from durable_workflows.exceptions import (
     WorkflowNotRegistered,
 )
 from durable_workflows.handles import WorkflowHandle
+from durable_workflows.longruns import continue_as_new, durable_each, saga
 from durable_workflows.options import SetWorkflowAttributes, SetWorkflowID, SetWorkflowTimeout, SetWorkflowUser
 from durable_workflows.primitives import (
     cancel_workflow,
@@ -82,7 +83,9 @@ __all__ = [
     "WorkflowStatus",
     "cancel_workflow",
     "cancel_workflows",
+    "continue_as_new",
     "current",
+    "durable_each",
     "get_event",
     "get_result",
     "get_workflow_status",
@@ -91,6 +94,7 @@ __all__ = [
     "resume_workflow",
     "resume_workflows",
     "retrieve_workflow",
+    "saga",
     "scheduled",
     "send",
     "set_event",

@@ -82,7 +82,7 @@ class Operation:
         return Checkpoint(
             run_id=claim.id, token=claim.token, branch=branch, position=position, name=self.name, kind=self.kind,
             output=effect.output, error=effect.error, child_id=effect.child_id, attempts=attempts,
-            seconds=clock.monotonic() - self.began,
+            seconds=clock.monotonic() - self.began, undoing=self.execution.undoing,
         )  # fmt: skip
 
     def commit(
@@ -128,7 +128,7 @@ class Operation:
 
     def record(self, effect: Effect, attempts: int = 1) -> None:
         """Write a checkpoint that has no other effect: one statement, which may join a group commit."""
-        if self.pending():
+        if self.execution.undoing or self.pending():  # a group knows the common fence only
             self.commit(lambda connection: effect, attempts)
             return
         checkpoint = self.checkpoint(effect, attempts)

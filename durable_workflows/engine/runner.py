@@ -18,7 +18,7 @@ from typing import Any
 from durable_workflows import options, registry, signals
 from durable_workflows.context import calling
 from durable_workflows.definitions import Definition, Step
-from durable_workflows.engine import steps
+from durable_workflows.engine import continuing, each, sagas, steps
 from durable_workflows.engine.bodies import watching_writes
 from durable_workflows.engine.execution import Execution
 from durable_workflows.engine.history import Diverged, Unreadable, read
@@ -26,12 +26,14 @@ from durable_workflows.engine.services import Conclusion, HandedBack, Services
 from durable_workflows.engine.suspending import suspend
 from durable_workflows.engine.wholestep import WholeRun
 from durable_workflows.exceptions import (
+    ContinuedAsNew,
     ControlFlow,
     LeaseLost,
     NondeterminismError,
     NotSerializable,
     PayloadCorrupted,
     Suspended,
+    WorkflowCancelled,
     WorkflowNotRegistered,
 )
 from durable_workflows.models import claims, dialects, steering
@@ -69,16 +71,37 @@ def run(definition: Definition, claim: Claim, services: Services, direct: bool, 
     :returns: what came of it if its outcome was recorded by this attempt, else None.
     """
     signals.send(signals.run_started, run_id=claim.id, name=claim.name, attempt=claim.attempt)
-    try:
-        execution = Execution(claim, services, direct=direct, inline=run)
-        args, kwargs = _arguments(claim)
-    except Unreadable as error:
-        _strand(claim, Stranded.PAYLOAD, str(error))
+    following, repeats = claim, each.REPEATS
+    while True:
+        try:
+            execution = Execution(following, services, direct=direct, inline=run)
+            execution.repeats = repeats
+            sagas.begin_undoing(execution)
+            args, kwargs = _arguments(following)
+        except Unreadable as error:
+            _strand(following, Stranded.PAYLOAD, str(error))
+            return None
+        except LeaseLost:
+            return None
+        came = _call(execution, definition, args, kwargs)
+        going_on = _going_on(execution)
+        if going_on is None:
+            return _settle(execution, came, awaited)
+        repeats = repeats - 1 if isinstance(execution.stopped, each.Repeated) else each.REPEATS
+        following = going_on
+
+
+def _going_on(execution: Execution) -> Claim | None:
+    """The claim with which this thread executes the run's body once more, at once; None: the attempt is over."""
+    if isinstance(execution.stopped, each.Repeated):
+        return each.again(execution)
+    if not isinstance(execution.stopped, ContinuedAsNew):
         return None
-    except LeaseLost:
+    anew = continuing.begin_anew(execution)
+    if anew is not None and execution.services.stopping():
+        in_autocommit(claims.hand_back, [anew])
         return None
-    came = _call(execution, definition, args, kwargs)
-    return _settle(execution, came, awaited)
+    return anew
 
 
 def _arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
@@ -125,7 +148,13 @@ def _value(execution: Execution, definition: Definition, args: list[Any], kwargs
         execution.check()
         return steps.perform(WholeRun(execution, definition), definition, tuple(args), kwargs)
     with NothingLeftOpen(execution.connection, f"The body of {definition.name!r}"), watching_writes(execution):
-        return definition.func(*args, **kwargs)
+        try:
+            value = definition.func(*args, **kwargs)
+        except BaseException as error:
+            each.end(execution, error)
+            raise
+        each.end(execution, None)
+        return value
 
 
 def _settle(execution: Execution, came: Came, awaited: bool) -> Came | None:
@@ -144,6 +173,8 @@ def _settle(execution: Execution, came: Came, awaited: bool) -> Came | None:
         _strand(claim, Stranded.PAYLOAD, str(stopped))
         if execution.direct:
             raise PayloadCorrupted(f"Run {claim.id!r} waits: {stopped}")
+    elif isinstance(stopped, ContinuedAsNew) or (isinstance(stopped, WorkflowCancelled) and execution.sagas.cancelling):
+        sagas.conclude(execution)
     return None
 
 
@@ -174,6 +205,7 @@ def _conclude(execution: Execution, came: Came, ending: Ending) -> Came | None:
     except ControlFlow:
         return None
     if not ended:
+        sagas.conclude(execution)  # unless it is cancelled, and was only to be undone
         return None
     _announce(execution, came, ending)
     return came

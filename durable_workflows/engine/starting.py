@@ -58,7 +58,7 @@ def new_run(
     return NewRun(
         id=options.workflow_id or (parent.child_id if parent else new_run_id()),
         name=name,
-        inputs=_inputs(name, call),
+        inputs=stored_arguments(name, call),
         queue=options.queue or (workflow.queue if workflow else "default"),
         app_version=workflow.version if workflow and workflow.version is not None else config().app_version,
         attributes=options.attributes,
@@ -98,7 +98,12 @@ def begun(run: NewRun, now: Callable[[], datetime]) -> NewRun:
     return replace(run, deadline=min(own, run.deadline or own))
 
 
-def _inputs(name: str, call: Call) -> str:
+def stored_arguments(name: str, call: Call) -> str:
+    """
+    The arguments of a call as a run's row has them.
+
+    :raises NotSerializable: if one cannot be stored.
+    """
     args, kwargs = call
     return dumps({"args": list(args), "kwargs": dict(kwargs)}, what=f"arguments of {name!r}")
 

@@ -43,6 +43,7 @@ class Claim:
     recovery_attempts: int
     token: str
     worker_id: str
+    saga: str = ""
 
     @property
     def has_history(self) -> bool:
@@ -63,6 +64,7 @@ _READ = [
     "forked_from_id",
     "fan_in",
     "recovery_attempts",
+    "saga",
 ]
 
 
@@ -178,11 +180,12 @@ def _quoted(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _read(connection: BaseDatabaseWrapper, row: Sequence[Any], claimer: Claimer, token: str) -> Claim:
-    (run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries) = row
+    (run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries, saga) = row
     return Claim(
         id=run_id, name=name, inputs=inputs, queue=queue, attempt=int(attempt), generation=int(generation),
         deadline=dialects.read_datetime(connection, deadline), parent_id=parent, user=user, forked_from=forked_from,
         fan_in=int(fan_in), recovery_attempts=int(recoveries), token=token, worker_id=claimer.worker_id,
+        saga=saga,
     )  # fmt: skip
 
 
@@ -201,7 +204,7 @@ def hand_back(connection: BaseDatabaseWrapper, claims: Sequence[Claim]) -> int:
     for claim in claims:
         sql = (
             f"UPDATE {RUNS} SET status = 'ENQUEUED', worker_id = NULL, lease_token = NULL, updated_at = {now}"
-            " WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
+            " WHERE id = %s AND status IN ('RUNNING', 'CANCELLING') AND lease_token = %s"
         )
         with turn(connection):
             given += dialects.run(connection, sql, [*now_params, claim.id, claim.token]).rowcount

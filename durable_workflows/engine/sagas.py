@@ -1,0 +1,189 @@
+"""
+Sagas: what undoes the steps of a block, when it fails or is cancelled.
+
+The undo steps are ordinary steps: they take the positions that follow, so a replay is answered with those that are recorded
+and goes on with the rest. Where a run was cancelled is a row of its own in its history, since a replay must leave the body
+at that place, and not go on to what it had not come to.
+
+A suspension that unwinds the block is no failure, nor is the loss of the lease: what becomes of the block is told by the
+execution's own state, as in ``engine.runner``, and not by the exception that leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from durable_workflows import context
+from durable_workflows.definitions import Step
+from durable_workflows.engine import each
+from durable_workflows.engine.history import CANCELLED, is_cancellation
+from durable_workflows.engine.operations import Effect, FencedOff, Operation, database
+from durable_workflows.engine.services import HandedBack, persistently
+from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, WorkflowCancelled
+from durable_workflows.models import cancelling, checkpoints
+from durable_workflows.models.checkpoints import AlreadyRecorded
+from durable_workflows.models.reading import Recorded
+from durable_workflows.models.runs import Saga as Told
+from durable_workflows.models.steps import Kind
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction
+
+if TYPE_CHECKING:
+    from durable_workflows.engine.execution import Execution
+
+
+class Standing:
+    """
+    How an attempt stands with its sagas.
+
+    :param told: what the run's row says of them.
+    """
+
+    def __init__(self, told: str) -> None:
+        self.open: list[Saga] = []
+        self.told = told
+        self.cancelling = told == Told.CANCELLED  # the run is cancelled, and this attempt is to undo
+        self.marked = False  # its history says so
+        self.failures: list[str] = []
+
+    def have_something_to_undo(self) -> bool:
+        return any(saga.undos for saga in self.open)
+
+
+def before_new(execution: Execution) -> None:
+    """Before a call that is not recorded: a cancelled run comes no further, and the row has to say whether a saga is open."""
+    standing = execution.sagas
+    if execution.undoing:
+        return
+    if standing.cancelling:
+        execution.stop(WorkflowCancelled(execution.claim.id))
+    told = Told.OPEN if standing.open else Told.NONE
+    if standing.told == told:
+        return
+    if not execution.persistently(lambda: in_autocommit(cancelling.tell, execution.claim, told)):
+        execution.refused()
+    standing.told = told
+
+
+def meet_cancellation(execution: Execution) -> None:
+    """The replay has come to where the run was cancelled."""
+    execution.sagas.marked = execution.sagas.cancelling = True
+    execution.stop(WorkflowCancelled(execution.claim.id))
+
+
+def begin_undoing(execution: Execution) -> None:
+    """Have a run that was claimed to be undone do nothing else: from now on the fence of other calls lets nothing pass."""
+    claim = execution.claim
+    if execution.sagas.cancelling and not execution.persistently(lambda: in_write_transaction(cancelling.begin, claim)):
+        raise LeaseLost(claim.id)
+
+
+def conclude(execution: Execution) -> bool:
+    """End a run that was cancelled once it is undone; false if it is no longer this attempt's, or was not cancelled."""
+    claim, services, standing = execution.claim, execution.services, execution.sagas
+
+    def end() -> bool:
+        failures = " ".join(standing.failures)
+        return in_write_transaction(lambda db: cancelling.end(db, claim, undone=standing.marked, failures=failures))
+
+    try:
+        ended = persistently(end, services, lambda: LeaseLost(claim.id))
+    except LeaseLost:
+        return False
+    if ended:
+        services.ring(claim.id)
+    return ended
+
+
+class Saga:
+    """One ``with saga()`` block."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self.undos: list[tuple[Step, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
+
+    def __enter__(self) -> Self:
+        self._execution.check()
+        self._execution.sagas.open.append(self)
+        return self
+
+    def undo(self, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        """Register a step that undoes what was done."""
+        execution, definition = self._execution, getattr(step, "durable", None)
+        if not isinstance(definition, Step):
+            raise InvalidUse(f"A saga is undone by steps. Decorate {step!r} with @step.")
+        if execution.stopped is not None:
+            raise execution.stopped
+        if context.caller() is not execution or self not in execution.sagas.open:
+            raise InvalidUse(
+                f"The undo step {definition.name!r} was registered outside of its saga's block, or in a step, which a replay"
+                " does not execute. Register it in the workflow's body, inside `with saga()`."
+            )
+        self.undos.append((definition, step, args, kwargs))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        execution = self._execution
+        each.close_all(execution)
+        if self in execution.sagas.open:
+            execution.sagas.open.remove(self)
+        if self.undos and self._has_failed(error):
+            self._undo(error)
+        if error is None and execution.stopped is not None:
+            raise execution.stopped  # whatever the block has made of it
+
+    def _has_failed(self, error: BaseException | None) -> bool:
+        execution, stopped = self._execution, self._execution.stopped
+        if context.caller() is not execution:  # the body is over; this is what lay in a variable
+            return False
+        if stopped is not None:
+            return execution.sagas.cancelling and isinstance(stopped, WorkflowCancelled)
+        if error is None or isinstance(error, ControlFlow):
+            return False
+        if execution.left is not None:
+            each.repeat_if_transient(execution, error)
+        # Ctrl-C in a direct call ends its process, and is no failure of the run: a worker goes on with it.
+        return not (execution.direct and isinstance(error, (KeyboardInterrupt, SystemExit)))
+
+    def _undo(self, error: BaseException | None) -> None:
+        """Run the undo steps; what stops one of them stops the attempt, and a later one goes on."""
+        execution = self._execution
+        cancelled, execution.stopped = execution.stopped, None
+        was_undoing, execution.undoing = execution.undoing, True
+        if cancelled is not None:
+            _mark_cancelled(execution)
+        while self.undos:
+            definition, step, args, kwargs = self.undos.pop()
+            try:
+                step(*args, **kwargs)
+            except Exception as failure:  # noqa: BLE001  # it is recorded with its step; the others must run
+                self._note(f"Undo step {definition.name!r} failed: {type(failure).__name__}: {failure}", cancelled or error)
+        execution.stopped, execution.undoing = cancelled, was_undoing
+
+    def _note(self, failure: str, raised: BaseException | None) -> None:
+        self._execution.sagas.failures.append(failure)
+        if raised is not None:
+            raised.add_note(failure)
+
+
+def _mark_cancelled(execution: Execution) -> None:
+    """Record where the run was cancelled, in the place of the call that was refused."""
+    if execution.sagas.marked:
+        return
+    place = (execution.branch, execution.position)
+    operation = Operation(execution, CANCELLED, Kind.MANAGE, place, None)
+    try:
+        execution.persistently(lambda: in_write_transaction(lambda db: operation.write(db, Effect())))
+    except AlreadyRecorded:
+        _adopt(execution, operation)
+    except FencedOff:
+        execution.stop(LeaseLost(execution.claim.id))
+    execution.sagas.marked = True
+
+
+def _adopt(execution: Execution, operation: Operation) -> None:
+    """The place has a row: the mark itself, or the call after all, whose COMMIT reply was lost: it is to be undone too."""
+    claim, place = execution.claim, operation.place
+    row = execution.persistently(lambda: checkpoints.recorded(database(), claim.id, claim.generation, place))
+    if row is None or not is_cancellation(Recorded(row.name, row.kind, None, None, None)):
+        execution.stop(HandedBack(claim.id))
