@@ -90,11 +90,15 @@ class Operation:
         work: Callable[[BaseDatabaseWrapper], Effect],
         attempts: int = 1,
         then: Callable[[BaseDatabaseWrapper], object] = lambda connection: None,
+        *,
+        quietly: bool = False,
     ) -> Any:
         """
         Do ``work``, write its checkpoint and do ``then`` in one transaction; return or raise what was recorded.
 
         An error of ours that is raised there is recorded in its place, so that a replay meets it again.
+
+        :param quietly: neither return nor raise it.
         """
 
         def once(connection: BaseDatabaseWrapper) -> Effect:
@@ -111,7 +115,7 @@ class Operation:
             self.execution.refused()
         except DurableError as error:
             self.fail(error)
-        return self.value(effect)
+        return None if quietly else self.value(effect)
 
     def fail(self, error: BaseException) -> NoReturn:
         """Record that the call failed, and raise it."""
@@ -129,7 +133,7 @@ class Operation:
     def record(self, effect: Effect, attempts: int = 1) -> None:
         """Write a checkpoint that has no other effect: one statement, which may join a group commit."""
         if self.execution.undoing or self.pending():  # a group knows the common fence only
-            self.commit(lambda connection: effect, attempts)
+            self.commit(lambda connection: effect, attempts, quietly=True)
             return
         checkpoint = self.checkpoint(effect, attempts)
         execution = self.execution

@@ -67,16 +67,23 @@ def before_new(execution: Execution) -> None:
 
 
 def meet_cancellation(execution: Execution) -> None:
-    """The replay has come to where the run was cancelled."""
-    execution.sagas.marked = execution.sagas.cancelling = True
+    """The replay has come to where the run was cancelled; its history tells, should its row have been made to go on."""
+    if not execution.sagas.cancelling:
+        execution.sagas.cancelling = True
+        begin_undoing(execution)
+    execution.sagas.marked = True
     execution.stop(WorkflowCancelled(execution.claim.id))
 
 
 def begin_undoing(execution: Execution) -> None:
-    """Have a run that was claimed to be undone do nothing else: from now on the fence of other calls lets nothing pass."""
+    """
+    Have a run that was claimed to be undone do nothing else: from now on the fence of other calls lets nothing pass.
+
+    :raises LeaseLost: if it is no longer this attempt's.
+    """
     claim = execution.claim
     if execution.sagas.cancelling and not execution.persistently(lambda: in_write_transaction(cancelling.begin, claim)):
-        raise LeaseLost(claim.id)
+        execution.stop(LeaseLost(claim.id))
 
 
 def conclude(execution: Execution) -> bool:

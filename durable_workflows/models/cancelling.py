@@ -29,9 +29,9 @@ def tell(connection: BaseDatabaseWrapper, claim: Claim, saga: Saga) -> bool:
 
 
 def begin(connection: BaseDatabaseWrapper, claim: Claim) -> bool:
-    """Have a claimed run that was cancelled do nothing but undo; false if it is no longer this attempt's."""
+    """Have a claimed run do nothing but undo, since it was cancelled; false if it is no longer this attempt's."""
     mine = WorkflowRun.objects.using(connection.alias).filter(pk=claim.id, status__in=LEASED, lease_token=claim.token)
-    return bool(mine.update(status=RunState.CANCELLING, updated_at=DatabaseNow()))
+    return bool(mine.update(status=RunState.CANCELLING, saga=Saga.CANCELLED, updated_at=DatabaseNow()))
 
 
 def end(connection: BaseDatabaseWrapper, claim: Claim, *, undone: bool, failures: str) -> bool:

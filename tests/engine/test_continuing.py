@@ -235,7 +235,7 @@ def swallows(at: int) -> str:
     try:
         if at == 0:
             continue_as_new(1)
-    except BaseException:
+    except BaseException:  # noqa: BLE001
         note("swallowed")
     finally:
         return f"turn {at}"  # noqa: B012
