@@ -235,10 +235,10 @@ def swallows(at: int) -> str:
     try:
         if at == 0:
             continue_as_new(1)
-    except BaseException:  # noqa: BLE001
+    except BaseException:  # noqa: BLE001  # it tries to
         note("swallowed")
     finally:
-        return f"turn {at}"  # noqa: B012
+        return f"turn {at}"  # noqa: B012  # a return that swallows it, too
 
 
 def test_it_cannot_be_swallowed() -> None:
