@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from durable_workflows import primitives
+from durable_workflows import longruns, primitives
 from durable_workflows.checks.banned import Rule
 from durable_workflows.checks.names import Names, dotted
 from durable_workflows.checks.sources import Source, own
@@ -35,7 +35,7 @@ WAITS_IN_STEP = Rule(
 )
 
 WAITING = frozenset({"sleep", "sleep_until", "recv", "get_event", "get_result", "wait_first", "wait_all"})
-UNRECORDED = frozenset({"current", "retrieve_workflow", "get_workflow_status"})
+UNRECORDED = frozenset({"current", "retrieve_workflow", "get_workflow_status", "saga"})
 ATOMIC = "django.db.transaction.atomic"
 
 
@@ -72,8 +72,16 @@ def primitive(target: Any) -> str | None:
     """The name of the primitive that ``target`` is."""
     if (path := dotted(target)) is not None:
         package, _, name = path.rpartition(".")
-        return name if package in ("durable_workflows", primitives.__name__) and hasattr(primitives, name) else None
-    return target.__name__ if type(target) is FunctionType and target.__module__ == primitives.__name__ else None
+        return (
+            name
+            if package in ("durable_workflows", *_MODULES) and any(hasattr(module, name) for module in PRIMITIVES)
+            else None
+        )
+    return target.__name__ if type(target) is FunctionType and target.__module__ in _MODULES else None
+
+
+PRIMITIVES = (primitives, longruns)
+_MODULES = tuple(module.__name__ for module in PRIMITIVES)
 
 
 def _starts(node: ast.expr, names: Names) -> bool:
