@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from durable_workflows.admin.display import minute, short_id
 from durable_workflows.models import Kind, QueueState, Stranded, Wait, WorkflowRun
+from durable_workflows.models.runs import Saga
 from durable_workflows.states import UNFINISHED, RunState
 
 S = RunState
@@ -102,6 +103,8 @@ def _enqueued(run: WorkflowRun, around: Around) -> str:
         return _("its queue is paused")
     if run.suspect:
         return _("waits to run alone: it may have killed a worker")
+    if run.saga == Saga.CANCELLED:
+        return _("was cancelled, and waits for a worker to undo its steps")
     return _("waits for a worker")
 
 
