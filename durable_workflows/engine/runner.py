@@ -95,13 +95,7 @@ def _going_on(execution: Execution) -> Claim | None:
     """The claim with which this thread executes the run's body once more, at once; None: the attempt is over."""
     if isinstance(execution.stopped, each.Repeated):
         return each.again(execution)
-    if not isinstance(execution.stopped, ContinuedAsNew):
-        return None
-    anew = continuing.begin_anew(execution)
-    if anew is not None and execution.services.stopping():
-        in_autocommit(claims.hand_back, [anew])
-        return None
-    return anew
+    return continuing.begin_anew(execution) if isinstance(execution.stopped, ContinuedAsNew) else None
 
 
 def _arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
