@@ -95,6 +95,11 @@ class Execution(Caller):
         """This thread's connection to the runs; an attempt's own thread need not look it up at each turn."""
         return self._connection if get_ident() == self._thread else dialects.connection()
 
+    @property
+    def is_at_home(self) -> bool:
+        """Whether this is the thread that executes the attempt, and not one that only writes its outcome."""
+        return get_ident() == self._thread
+
     def _load_history(self) -> Mapping[Place, Recorded]:
         return self.persistently(lambda: reading.history(dialects.connection(), self.claim))
 

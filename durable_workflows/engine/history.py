@@ -33,6 +33,10 @@ class History:
     def __init__(self, recorded: Mapping[Place, Recorded]) -> None:
         self._recorded = dict(recorded)
 
+    def peek(self, place: Place) -> Recorded | None:
+        """What is recorded at a place, under whatever name."""
+        return self._recorded.get(place)
+
     def at(self, place: Place, name: str) -> Recorded | None:
         """
         What is recorded at a place under this name.

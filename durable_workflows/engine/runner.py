@@ -152,6 +152,7 @@ def _value(execution: Execution, definition: Definition, args: list[Any], kwargs
 
 
 def _settle(execution: Execution, came: Came, awaited: bool) -> Came | None:
+    _undo_if_cancelled(execution, came)
     claim, stopped = execution.claim, execution.stopped
     if stopped is None:
         return _finish(execution, came, awaited)
@@ -167,15 +168,30 @@ def _settle(execution: Execution, came: Came, awaited: bool) -> Came | None:
         _strand(claim, Stranded.PAYLOAD, str(stopped))
         if execution.direct:
             raise PayloadCorrupted(f"Run {claim.id!r} waits: {stopped}")
-    elif isinstance(stopped, ContinuedAsNew) or (isinstance(stopped, WorkflowCancelled) and execution.sagas.cancelling):
+    elif isinstance(stopped, WorkflowCancelled) and execution.sagas.cancelling:
         sagas.conclude(execution)
     return None
 
 
+def _undo_if_cancelled(execution: Execution, came: Came) -> None:
+    """A run that was cancelled has no outcome of its own, nor another turn, and undoes what its last saga has done."""
+    if isinstance(execution.stopped, ContinuedAsNew) and sagas.notice(execution):
+        execution.stopped = None
+    over = execution.stopped is None or isinstance(execution.stopped, WorkflowCancelled)
+    if execution.sagas.cancelling and over and not _is_interrupted(execution, came):
+        sagas.undo_the_last(execution)
+        execution.stopped = execution.stopped or WorkflowCancelled(execution.claim.id)
+
+
+def _is_interrupted(execution: Execution, came: Came) -> bool:
+    """Whether the calling process is being ended: not the run's failure."""
+    return execution.direct and isinstance(came.error, (KeyboardInterrupt, SystemExit))
+
+
 def _finish(execution: Execution, came: Came, awaited: bool) -> Came | None:
     claim = execution.claim
-    if execution.direct and isinstance(came.error, (KeyboardInterrupt, SystemExit)):
-        # The calling process is being ended: not the run's failure. A worker goes on with it at once.
+    if came.error is not None and _is_interrupted(execution, came):
+        # A worker goes on with it at once.
         in_autocommit(claims.hand_back, [claim])
         raise came.error
     came, ending = _ending(claim, came)
@@ -199,10 +215,20 @@ def _conclude(execution: Execution, came: Came, ending: Ending) -> Came | None:
     except ControlFlow:
         return None
     if not ended:
-        sagas.conclude(execution)  # unless it is cancelled, and was only to be undone
+        _refused(execution, came)
         return None
     _announce(execution, came, ending)
     return came
+
+
+def _refused(execution: Execution, came: Came) -> None:
+    """The run is no longer this attempt's; or it was cancelled meanwhile, and this attempt is to undo what it has done."""
+    if not sagas.notice(execution):
+        return
+    if execution.is_at_home:
+        _settle(execution, came, awaited=True)
+    else:  # this thread has other outcomes to write: a replay does it
+        in_autocommit(claims.hand_back, [execution.claim])
 
 
 def _announce(execution: Execution, came: Came, ending: Ending) -> None:

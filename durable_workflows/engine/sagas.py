@@ -12,22 +12,26 @@ execution's own state, as in ``engine.runner``, and not by the exception that le
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from durable_workflows import context
+from durable_workflows import options as start_options
+from durable_workflows.context import calling
 from durable_workflows.definitions import Step
 from durable_workflows.engine import each
 from durable_workflows.engine.history import CANCELLED, is_cancellation
 from durable_workflows.engine.operations import Effect, FencedOff, Operation, database
 from durable_workflows.engine.services import HandedBack, persistently
 from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, WorkflowCancelled
-from durable_workflows.models import cancelling, checkpoints
+from durable_workflows.models import cancelling, checkpoints, reading
 from durable_workflows.models.checkpoints import AlreadyRecorded
 from durable_workflows.models.reading import Recorded
 from durable_workflows.models.runs import Saga as Told
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
+from durable_workflows.states import RunState
 
 if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
@@ -42,6 +46,8 @@ class Standing:
 
     def __init__(self, told: str) -> None:
         self.open: list[Saga] = []
+        self.number = 0  # of outermost blocks that were entered
+        self.last: Saga | None = None  # an outermost block that ended well, and behind which nothing has happened yet
         self.told = told
         self.cancelling = told == Told.CANCELLED  # the run is cancelled, and this attempt is to undo
         self.marked = False  # its history says so
@@ -86,6 +92,38 @@ def begin_undoing(execution: Execution) -> None:
         execution.stop(LeaseLost(claim.id))
 
 
+def notice(execution: Execution) -> bool:
+    """After its end was refused: whether the run was cancelled and is this attempt's to undo."""
+    claim, standing = execution.claim, execution.sagas
+
+    def look() -> bool:
+        return reading.owner(database(), claim.id) == (RunState.CANCELLING, claim.token)
+
+    try:
+        standing.cancelling = persistently(look, execution.services, lambda: LeaseLost(claim.id))
+    except LeaseLost:
+        standing.cancelling = False
+    return standing.cancelling
+
+
+def undo_the_last(execution: Execution) -> None:
+    """
+    At the attempt's end: undo a block that had ended well, if the run was cancelled before anything came after it.
+
+    Its row said that the saga was open, so whoever cancelled it was promised that it would be undone. So a run whose last
+    deed is a saga either succeeds, or is undone.
+    """
+    last, position = execution.sagas.last, execution.position
+    if last is None or not execution.sagas.cancelling or position > last.ended_at + (execution.stopped is not None):
+        return
+    if execution.stopped is None:
+        execution.position += 1  # the place of what did not come any more
+        execution.stopped = WorkflowCancelled(execution.claim.id)
+    execution.sagas.last = None
+    with start_options.none_set(), calling(execution), suppress(ControlFlow):  # what stops it is the attempt's state
+        last.undo_all(None)
+
+
 def conclude(execution: Execution) -> bool:
     """End a run that was cancelled once it is undone; false if it is no longer this attempt's, or was not cancelled."""
     claim, services, standing = execution.claim, execution.services, execution.sagas
@@ -108,11 +146,17 @@ class Saga:
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
+        self._number = 0
+        self.ended_at = 0
         self.undos: list[tuple[Step, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
         self._execution.check()
-        self._execution.sagas.open.append(self)
+        standing = self._execution.sagas
+        if not standing.open:
+            standing.number, standing.last = standing.number + 1, None
+        self._number = standing.number
+        standing.open.append(self)
         return self
 
     def undo(self, step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
@@ -134,10 +178,23 @@ class Saga:
         each.close_all(execution)
         if self in execution.sagas.open:
             execution.sagas.open.remove(self)
+        if error is None and execution.stopped is None and self.undos and not execution.sagas.open:
+            self._end_well()
         if self.undos and self._has_failed(error):
-            self._undo(error)
+            self.undo_all(error)
         if error is None and execution.stopped is not None:
             raise execution.stopped  # whatever the block has made of it
+
+    def _end_well(self) -> None:
+        """The outermost block has come to its end; unless it is one at whose end the run was found to be cancelled."""
+        execution = self._execution
+        following = execution.history.peek((execution.branch, execution.position + 1))
+        if following is None or not is_cancellation(following) or following.output != str(self._number):
+            execution.sagas.last, self.ended_at = self, execution.position
+            return
+        execution.position += 1
+        with suppress(WorkflowCancelled):  # which is raised once it is undone
+            meet_cancellation(execution)
 
     def _has_failed(self, error: BaseException | None) -> bool:
         execution, stopped = self._execution, self._execution.stopped
@@ -152,7 +209,7 @@ class Saga:
         # Ctrl-C in a direct call ends its process, and is no failure of the run: a worker goes on with it.
         return not (execution.direct and isinstance(error, (KeyboardInterrupt, SystemExit)))
 
-    def _undo(self, error: BaseException | None) -> None:
+    def undo_all(self, error: BaseException | None) -> None:
         """Run the undo steps; what stops one of them stops the attempt, and a later one goes on."""
         execution = self._execution
         cancelled, execution.stopped = execution.stopped, None
@@ -177,10 +234,10 @@ def _mark_cancelled(execution: Execution) -> None:
     """Record where the run was cancelled, in the place of the call that was refused."""
     if execution.sagas.marked:
         return
-    place = (execution.branch, execution.position)
+    place, effect = (execution.branch, execution.position), Effect(output=str(execution.sagas.number))
     operation = Operation(execution, CANCELLED, Kind.MANAGE, place, None)
     try:
-        execution.persistently(lambda: in_write_transaction(lambda db: operation.write(db, Effect())))
+        execution.persistently(lambda: in_write_transaction(lambda db: operation.write(db, effect)))
     except AlreadyRecorded:
         _adopt(execution, operation)
     except FencedOff:

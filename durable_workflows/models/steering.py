@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +52,7 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
         # Whoever tells of an end must be the one who brought it about; a plain SELECT may look at an old snapshot.
         unfinished = unfinished.select_for_update()
     found = list(unfinished.values_list("pk", "name", "status", "saga"))
-    to_undo = [row for row in found if status == RunState.CANCELLED and row[3] != Saga.NONE]
+    to_undo = {row for row in found if status == RunState.CANCELLED and row[3] != Saga.NONE}
     names = {row[0]: row[1] for row in found if row not in to_undo}
     asked = _have_undone(connection, to_undo, note) if to_undo else 0
     stopped = runs.filter(pk__in=names).update(
@@ -66,7 +66,7 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
     return stopped + asked
 
 
-def _have_undone(connection: BaseDatabaseWrapper, found: Sequence[tuple[str, str, str, str]], note: str | None) -> int:
+def _have_undone(connection: BaseDatabaseWrapper, found: Collection[tuple[str, str, str, str]], note: str | None) -> int:
     """
     Cancel locked runs that have a saga open: what is leased learns of it at its next durable call, the others are claimed.
 

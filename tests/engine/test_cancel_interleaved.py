@@ -93,6 +93,22 @@ def turns(turn: int = 0) -> None:
 
 
 @workflow
+def packs() -> None:
+    do("pack")
+    compute("weight")
+
+
+@workflow
+def books_with_a_loop_and_a_child() -> None:
+    with saga() as block:
+        block.undo(undo, do("flight"))
+        for number in durable_each(range(3), batch=2):
+            do(f"row {number}")
+        packs()
+        block.undo(undo, do("hotel"))
+
+
+@workflow
 def goes_through() -> None:
     for number in durable_each(range(3), batch=2):
         do(str(number))
@@ -131,6 +147,34 @@ def test_whatever_was_done_is_undone(level: str) -> None:
 
     try_all(make, deep=True)
     assert seen == {0, 2, 4} or not OVERLAP
+
+
+def test_loops_and_called_children_in_a_saga_are_cancelled_between_their_records(level: str) -> None:
+    seen = set()
+
+    def make() -> Scenario:
+        run = leased(books_with_a_loop_and_a_child)
+
+        def check() -> None:
+            drain()
+            row = WorkflowRun.objects.get(pk=run.id)
+            done = did(run.id)
+            undone = [what for what in done if what.startswith("undo")]
+            booked = [what for what in done if what in ("flight", "hotel")]
+            if row.status == RunState.SUCCESS:
+                assert not undone
+            else:
+                assert row.status == RunState.CANCELLED
+                assert undone == [f"undo {what}" for what in reversed(booked)]
+                assert done[len(done) - len(undone) :] == undone
+            rows = [what for what in done if what.startswith("row")]
+            assert rows in ([], ["row 0", "row 1"], ["row 0", "row 1", "row 2"])
+            seen.add((row.status, *done))
+
+        return Scenario(waiter=lambda: execute(run), waker=lambda: cancel_workflow(run.id), check=check)
+
+    try_all(make)
+    assert len(seen) >= 5 or not OVERLAP
 
 
 def test_whoever_awaits_it_is_woken_once_it_is_undone(level: str) -> None:

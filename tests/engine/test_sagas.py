@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -578,3 +579,70 @@ def statements() -> Any:
         return sent
 
     return of
+
+
+@workflow
+def ends_with_a_saga(then: str) -> str:
+    now = current()
+    assert now is not None
+    with saga() as block:
+        both(block)
+        block.undo(undo_at_last, do("tell"))
+    cancel_from_another_thread(now.workflow_id)
+    if then == "call":
+        do("never")
+    if then == "saga":
+        with saga() as block:
+            block.undo(undo, "never")
+            do("never")
+    if then == "raise":
+        raise Refused("too late")
+    if then == "continue":
+        continue_as_new("")
+    return "done"
+
+
+def cancel_from_another_thread(run_id: str) -> None:
+    """What somebody else does at this moment, past the execution that this thread is in."""
+    Context().run(cancel_workflow, run_id)
+
+
+@pytest.mark.parametrize("then", ["return", "call", "raise", "continue"])
+def test_a_run_that_was_cancelled_when_nothing_came_after_its_saga_is_undone(then: str) -> None:
+    """Its row says that the saga is open until something comes after it; a replay finds the same end of the block."""
+    handle = ends_with_a_saga.start(then)
+    drain()
+    assert (handle.run.status, handle.run.saga) == ("WAITING", "cancelled")  # for the next attempt of an undo step
+    for _ in range(3):
+        travel(61)
+        drain()
+    assert done() == ["pay", "ship", "tell", "undo tell", "undo ship again", "undo pay"]
+    assert handle.run.status == "CANCELLED"
+    assert recorded(handle.workflow_id) == ["do", "do", "do", "cancelled", "undo_at_last", "undo", "undo"]
+    lose(handle.workflow_id)
+    drain()
+    assert handle.run.status == "CANCELLED"
+    assert len(done()) == 6
+
+
+def test_it_is_not_undone_once_another_one_was_begun() -> None:
+    handle = ends_with_a_saga.start("saga")
+    drain()
+    assert done() == ["pay", "ship", "tell", "undo never"]
+    assert handle.run.status == "CANCELLED"
+
+
+def test_a_direct_call_whose_outcome_is_refused_is_undone() -> None:
+    with pytest.raises(AwaitedWorkflowCancelled):
+        ends_with_a_quick_saga()
+    assert done() == UNDONE
+
+
+@workflow
+def ends_with_a_quick_saga() -> str:
+    now = current()
+    assert now is not None
+    with saga() as block:
+        both(block)
+    cancel_from_another_thread(now.workflow_id)
+    return "done"
