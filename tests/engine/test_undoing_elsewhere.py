@@ -7,7 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from durable_workflows import continue_as_new, current, durable_each, recv, resume_workflow, saga, step, workflow
+from durable_workflows import (
+    cancel_workflow,
+    continue_as_new,
+    current,
+    durable_each,
+    recv,
+    resume_workflow,
+    saga,
+    step,
+    workflow,
+)
+from durable_workflows.engine.services import Conclusion
 from durable_workflows.ids import new_token
 from durable_workflows.models import WorkflowRun, claims, recovery, steering
 from durable_workflows.models.claims import Claim, Claimer
@@ -171,6 +182,39 @@ def test_ctrl_c_in_a_direct_call_is_no_failure(kind: type[BaseException]) -> Non
     assert run.status == RunState.ENQUEUED
     drain()
     assert did(run.pk) == ["flight", "hotel"]
+
+
+class Leaves(Unparked):
+    """Outcomes are written later, by another thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: list[Conclusion] = []
+
+    def leave(self, conclusion: Conclusion) -> bool:
+        self.left.append(conclusion)
+        return True
+
+
+@pytest.mark.usefixtures("committing")
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_an_outcome_that_was_left_to_another_thread_and_comes_too_late(cancelled: bool) -> None:
+    services, claim = Leaves(), leased(interrupted, "done", worker_id="w")
+    execute(claim, services)
+    if cancelled:
+        cancel_workflow(claim.id)
+    [left] = services.left
+
+    def conclude() -> None:
+        left.conclude()
+        connection.close()
+
+    with ThreadPoolExecutor(1) as another:
+        another.submit(conclude).result()
+    assert row(claim).status == (RunState.ENQUEUED if cancelled else RunState.SUCCESS)
+    drain()
+    assert did(claim.id) == (UNDONE if cancelled else UNDONE[:2])
+    assert row(claim).status == (RunState.CANCELLED if cancelled else RunState.SUCCESS)
 
 
 @workflow
