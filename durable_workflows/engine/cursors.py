@@ -124,7 +124,8 @@ def _order(rows: QuerySet[Any]) -> tuple[str, bool]:
 
 
 def _is_unique(rows: QuerySet[Any], name: str) -> bool:
-    known = {field.name: field for field in rows.model._meta.concrete_fields}
+    # Not a relation's: Django orders by what the other model is ordered by.
+    known = {field.name: field for field in rows.model._meta.concrete_fields if not field.is_relation}
     return name in known and known[name].unique and not known[name].null
 
 

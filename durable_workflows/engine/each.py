@@ -153,6 +153,7 @@ class Loop:
                 raise
             signals.send(signals.hook_failed, run_id=execution.claim.id, step=NAME, error=error)
         if not transaction.committed:
+            execution.left = Left(operation, handled)
             raise StepRolledBack(NAME, "it did not commit")
         self._warn_of_long_transaction(transaction)
         return cursor

@@ -206,8 +206,11 @@ class Saga:
             return False
         if execution.left is not None:
             each.repeat_if_transient(execution, error)
-        # Ctrl-C in a direct call ends its process, and is no failure of the run: a worker goes on with it.
-        return not (execution.direct and isinstance(error, (KeyboardInterrupt, SystemExit)))
+        return not self._is_interrupted(error)
+
+    def _is_interrupted(self, error: BaseException) -> bool:
+        """Ctrl-C in a direct call ends its process, and is no failure of the run: a worker goes on with it."""
+        return self._execution.direct and isinstance(error, (KeyboardInterrupt, SystemExit))
 
     def undo_all(self, error: BaseException | None) -> None:
         """Run the undo steps; what stops one of them stops the attempt, and a later one goes on."""
@@ -220,7 +223,9 @@ class Saga:
             definition, step, args, kwargs = self.undos.pop()
             try:
                 step(*args, **kwargs)
-            except Exception as failure:  # noqa: BLE001  # it is recorded with its step; the others must run
+            except BaseException as failure:  # it is recorded with its step; the others must run
+                if isinstance(failure, ControlFlow) or self._is_interrupted(failure):
+                    raise
                 self._note(f"Undo step {definition.name!r} failed: {type(failure).__name__}: {failure}", cancelled or error)
         execution.stopped, execution.undoing = cancelled, was_undoing
 

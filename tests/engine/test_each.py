@@ -11,6 +11,7 @@ from django.db import OperationalError, connection, transaction
 from durable_workflows import (
     InvalidUse,
     NotInWorkflow,
+    StepRolledBack,
     continue_as_new,
     current,
     durable_each,
@@ -370,6 +371,31 @@ def test_an_exception_that_is_handled_is_recorded_and_a_replay_raises_it_again()
     assert handle.get_result() == "handled"
     assert len(READ) == 5  # the batch was not tried again
     assert processed() == ["a000", "a001", "a002", "failed at a004"]
+
+
+@workflow
+def rolls_back() -> str:
+    try:
+        for account in durable_each(Account.objects.all(), batch=3):
+            process(account)
+            if account.name == "a005":  # the last one of its batch
+                transaction.set_rollback(True)
+    except StepRolledBack:
+        note("rolled back")
+        recv("go")
+        return "handled"
+    return "done"
+
+
+def test_a_batch_that_only_seems_to_commit_is_an_error_that_is_recorded() -> None:
+    add(7)
+    handle = rolls_back.start()
+    drain()
+    assert processed() == ["a000", "a001", "a002", "rolled back"]
+    send(handle.workflow_id, None, "go")
+    drain()
+    assert handle.get_result() == "handled"
+    assert len(READ) == 6
 
 
 @workflow

@@ -204,6 +204,27 @@ def test_undo_steps_are_tried_again_and_one_that_fails_for_good_stops_no_other()
     assert "ship stays" in note
 
 
+@step
+def leaves_the_process(what: str) -> None:
+    raise SystemExit(what)
+
+
+@workflow
+def undone_by_an_exit() -> None:
+    with saga() as block:
+        block.undo(undo, do("pay"))
+        block.undo(leaves_the_process, do("ship"))
+        refuse()
+
+
+def test_an_undo_step_that_would_end_the_worker_stops_no_other_either() -> None:
+    handle = undone_by_an_exit.start()
+    drain()
+    assert done() == ["pay", "ship", "undo pay"]
+    with pytest.raises(Refused):
+        handle.get_result()
+
+
 def test_what_could_not_be_undone_of_a_cancelled_run_stands_in_its_note() -> None:
     handle = cancelled_in_the_middle.start()
     drain()
