@@ -38,6 +38,7 @@ from durable_workflows.exceptions import (
     WorkflowNotRegistered,
 )
 from durable_workflows.handles import WorkflowHandle
+from durable_workflows.longruns import continue_as_new, durable_each, saga
 from durable_workflows.options import (
     SetEnqueueOptions,
     SetWorkflowAttributes,
@@ -126,9 +127,11 @@ __all__ = [
     "cancel_workflow",
     "cancel_workflows",
     "close_stream",
+    "continue_as_new",
     "create_schedule",
     "current",
     "delete_schedule",
+    "durable_each",
     "get_all_events",
     "get_event",
     "get_result",
@@ -143,6 +146,7 @@ __all__ = [
     "resume_workflow",
     "resume_workflows",
     "retrieve_workflow",
+    "saga",
     "scheduled",
     "select",
     "send",

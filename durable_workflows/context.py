@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from durable_workflows.debouncing import Debounce
@@ -110,6 +110,18 @@ class Caller(ABC):
 
     @abstractmethod
     def sleep_until(self, moment: datetime) -> None: ...
+
+    @abstractmethod
+    def saga(self) -> Any:
+        """A context manager whose undo steps run when its block fails or is cancelled."""
+
+    @abstractmethod
+    def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+        """End this execution, and begin anew under the same id."""
+
+    @abstractmethod
+    def each(self, rows: Iterable[Any], batch: int) -> Iterable[Any]:
+        """Go through many rows, each batch in a transaction with its record."""
 
     @abstractmethod
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:

@@ -30,7 +30,8 @@ Every error of the package, in one tree.
     ControlFlow (a BaseException)                 never to be caught by user code
     ├── Suspended
     ├── WorkflowCancelled           (.workflow_id)
-    └── LeaseLost                   (.workflow_id)
+    ├── LeaseLost                   (.workflow_id)
+    └── ContinuedAsNew
 
 The second tree derives from ``BaseException``, as ``asyncio.CancelledError`` does, so that
 ``except Exception`` in a workflow's body does not swallow it.
@@ -245,6 +246,10 @@ class WorkflowCancelled(ControlFlow):
     def __init__(self, workflow_id: str) -> None:
         super().__init__(f"Run {workflow_id!r} was cancelled.")
         self.workflow_id = workflow_id
+
+
+class ContinuedAsNew(ControlFlow):
+    """This execution is over: its run begins anew, under the same id and with a fresh history."""
 
 
 class LeaseLost(ControlFlow):

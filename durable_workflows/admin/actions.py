@@ -11,7 +11,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -22,6 +22,7 @@ from durable_workflows.admin.base import ModelAdmin
 from durable_workflows.admin.verbs import Verb
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import WorkflowRun
+from durable_workflows.models.runs import Saga
 from durable_workflows.models.transactions import in_write_transaction
 
 # The confirmation sends each id back, and Django takes no more than 1000 fields of a form (DATA_UPLOAD_MAX_NUMBER_FIELDS).
@@ -87,7 +88,9 @@ class Deed:
         """A run may have come to its end between the question and the deed."""
         if not self.verb.arrives_in:
             return list(ids)
-        return list(WorkflowRun.objects.filter(pk__in=ids, status__in=self.verb.arrives_in).values_list("pk", flat=True))
+        # One that waited with a saga open is enqueued, to be undone.
+        arrived = Q(status__in=self.verb.arrives_in) | Q(saga=Saga.CANCELLED)
+        return list(WorkflowRun.objects.filter(arrived, pk__in=ids).values_list("pk", flat=True))
 
     def _log(self, ids: Sequence[str], with_option: bool) -> None:
         LogEntry.objects.log_actions(

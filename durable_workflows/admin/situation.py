@@ -13,6 +13,7 @@ from durable_workflows.admin.display import minute, short_id
 from durable_workflows.limits import NO_LIMITS
 from durable_workflows.models import Kind, QueueState, Stranded, Turn, Wait, WorkflowRun
 from durable_workflows.models.rules import FREE, Rules, rules_of
+from durable_workflows.models.runs import Saga
 from durable_workflows.states import UNFINISHED, RunState
 
 S = RunState
@@ -108,6 +109,8 @@ def _enqueued(run: WorkflowRun, around: Around) -> str:
         return _("its queue is paused")
     if run.suspect:
         return _("waits to run alone: it may have killed a worker")
+    if run.saga == Saga.CANCELLED:
+        return _("was cancelled, and waits for a worker to undo its steps")
     return _("waits for a worker, and its queue has limits") if its.limits != NO_LIMITS else _("waits for a worker")
 
 

@@ -58,8 +58,8 @@ CANCEL = Verb(
     button=_("Cancel"),
     question=ngettext_lazy("Cancel this workflow run?", "Cancel these %(count)d workflow runs?", "count"),
     consequence=_(
-        "A waiting run ends at once, a running one at its next step. What the steps have done so far stays done. "
-        "A cancelled run can be resumed later."
+        "A waiting run ends at once, a running one at its next step. What the steps have done so far stays done, "
+        "unless a saga is open: then its undo steps run first. A cancelled run that was not undone can be resumed later."
     ),
     option=_("Also cancel child runs, and theirs"),
     done=ngettext_lazy("%(count)d workflow run was cancelled.", "%(count)d workflow runs were cancelled.", "count"),

@@ -18,12 +18,13 @@ from django.core import checks
 from durable_workflows.checks.banned import Banned, Rule
 from durable_workflows.checks.definitions import declared_in
 from durable_workflows.checks.durable_calls import WAITS_IN_STEP, in_atomic, waits
+from durable_workflows.checks.loops import calls_in, in_loops, mistakes
 from durable_workflows.checks.names import Names
 from durable_workflows.checks.sources import Source, source_of
 from durable_workflows.checks.writes import WRITES_ROWS, writes_rows
 from durable_workflows.definitions import Definition, Step, Workflow
 
-Finding = tuple[ast.expr, Rule]
+Finding = tuple[ast.expr | ast.stmt, Rule]
 
 
 def check_determinism(*, app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -45,7 +46,10 @@ def _findings(definition: Definition, source: Source, banned: Banned) -> Iterato
     names = Names.of(source)
     calls = [node for node in source.body() if isinstance(node, ast.Call)]
     if isinstance(definition, Workflow):
-        yield from _in_workflow(calls, names, banned)
+        loops = list(in_loops(source, names))
+        inside = {call for loop in loops for call in calls_in(loop)}
+        yield from _in_workflow([call for call in calls if call not in inside], names, banned)
+        yield from (found for loop in loops for found in mistakes(loop, names))
         yield from in_atomic(source, names)
     elif isinstance(definition, Step):
         yield from ((call, WAITS_IN_STEP) for call in calls if waits(call, names))
@@ -60,9 +64,9 @@ def _in_workflow(calls: list[ast.Call], names: Names, banned: Banned) -> Iterato
             yield call, WRITES_ROWS
 
 
-def _message(definition: Definition, source: Source, node: ast.expr, rule: Rule) -> checks.CheckMessage:
+def _message(definition: Definition, source: Source, node: ast.expr | ast.stmt, rule: Rule) -> checks.CheckMessage:
     what = f"The {type(definition).__name__.lower()} {definition.name!r}"
-    named = node.func if isinstance(node, ast.Call) else node
+    named: ast.AST = node.func if isinstance(node, ast.Call) else node
     return checks.Warning(
         rule.problem.format(what=what, call=shorten(ast.unparse(named), 80, placeholder="...")),
         hint=f"{rule.cure} If it is meant so, end the line with the comment `# durable: ok`.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from durable_workflows import communication, primitives
+from durable_workflows import communication, longruns, primitives
 from durable_workflows.checks.banned import Rule
 from durable_workflows.checks.names import Names, dotted
 from durable_workflows.checks.sources import Source, own
@@ -38,8 +38,8 @@ WAITING = frozenset(
     {"sleep", "sleep_until", "recv", "get_event", "get_result", "wait_first", "wait_all", "read_stream", "select"}
 )
 UNLESS_NO_TIME = {"get_event": 2, "read_stream": 3}  # the position of their timeout
-UNRECORDED = frozenset({"current", "retrieve_workflow", "get_workflow_status"})
-MODULES = (primitives, communication)
+UNRECORDED = frozenset({"current", "retrieve_workflow", "get_workflow_status", "saga"})
+MODULES = (primitives, communication, longruns)
 ATOMIC = "django.db.transaction.atomic"
 
 

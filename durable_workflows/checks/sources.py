@@ -24,11 +24,11 @@ class Source:
     file: str
     lines: tuple[str, ...]
 
-    def place(self, node: ast.expr) -> str:
+    def place(self, node: ast.expr | ast.stmt) -> str:
         """``file:line`` of a node."""
         return f"{self.file}:{node.lineno}"
 
-    def silenced(self, node: ast.expr) -> bool:
+    def silenced(self, node: ast.expr | ast.stmt) -> bool:
         """Whether one of the node's lines says ``# durable: ok``."""
         return any(SILENCED.search(line) for line in self.lines[node.lineno - 1 : node.end_lineno])
 

@@ -7,7 +7,7 @@ inside one, and is refused there with an error that says what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -215,6 +215,15 @@ class Outside(Caller):
 
     def sleep_until(self, moment: datetime) -> NoReturn:
         raise NotInWorkflow("sleep_until")
+
+    def saga(self) -> NoReturn:
+        raise NotInWorkflow("saga")
+
+    def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+        raise NotInWorkflow("continue_as_new")
+
+    def each(self, rows: Iterable[Any], batch: int) -> NoReturn:
+        raise NotInWorkflow("durable_each")
 
     def _persistently(self, work: Callable[[], T]) -> T:
         return persistently(work, PlainServices())

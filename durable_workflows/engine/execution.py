@@ -8,7 +8,7 @@ again and records nothing: ``finally`` blocks and ``except BaseException`` canno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from threading import get_ident
@@ -23,16 +23,19 @@ from durable_workflows.definitions import Step, Workflow
 from durable_workflows.engine import (
     awaiting,
     children,
+    continuing,
     debouncing,
+    each,
     managing,
     messaging,
     pauses,
+    sagas,
     scheduling,
     selecting,
     steps,
     streaming,
 )
-from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer
+from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer, is_cancellation
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
 from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, Suspended, WorkflowCancelled
@@ -90,6 +93,12 @@ class Execution(Caller):
         self.ended = False  # by the step that is the whole run
         self.waiting_for: list[WaitFor] = []
         self.fan_in = 0
+        self.sagas = sagas.Standing(claim.saga)
+        self.undoing = False  # undo steps are being called: they may run although the run is cancelled
+        self.loops: list[each.Loop] = []  # over many rows
+        self.left: each.Left | None = None  # one that was left before its end
+        self.repeats = 0  # how often this attempt may yet begin again because of another transaction
+        self.new_inputs: str | None = None  # the arguments with which to begin anew
         self.started_here: set[str] = set()
         self._waits: Mapping[Place, Waiting] | None = None if claim.has_history else {}
         self._waits_read_at = self.heard = clock.monotonic()
@@ -105,6 +114,11 @@ class Execution(Caller):
     def others_see_it(self) -> bool:
         """Whether this attempt's writes can be seen on other connections: not in a ``TestCase``'s transaction."""
         return not self._depth
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether this is the thread that executes the attempt, and not one that only writes its outcome."""
+        return get_ident() == self._thread
 
     def _load_history(self) -> Mapping[Place, Recorded]:
         return self.persistently(lambda: reading.history(dialects.connection(), self.claim))
@@ -126,12 +140,18 @@ class Execution(Caller):
     def operation(self, name: str, kind: str) -> Operation:
         """Take the next position for a durable call, which must be allowed here and now."""
         self.check()
+        if self.left is not None:
+            each.account_for(self, self.left)
         self.position += 1
         place = (self.branch, self.position)
         try:
             recorded = self.history.at(place, name)
         except Diverged as diverged:
             self.stop(diverged)
+        if recorded is None:
+            sagas.before_new(self)
+        elif is_cancellation(recorded):
+            sagas.meet_cancellation(self)
         return Operation(self, name, kind, place, recorded)
 
     def check(self) -> None:
@@ -156,11 +176,12 @@ class Execution(Caller):
         :param after: seconds since the attempt last heard of its run, before which its row is not asked; None: a moment,
             so that quick steps cost nothing more.
         """
-        if self._is_overdue():
+        if self._is_overdue() and not self.undoing:
             self.persistently(lambda: in_write_transaction(sweeps.cancel_overdue))
         elif clock.monotonic() - self.heard < (LOOK_AFTER if after is None else after):
             return
-        if not self.persistently(lambda: reading.holds(dialects.connection(), self.claim.id, self.claim.token)):
+        holds = reading.may_undo if self.undoing else reading.holds
+        if not self.persistently(lambda: holds(dialects.connection(), self.claim.id, self.claim.token)):
             self.refused()
         self.heard = clock.monotonic()
 
@@ -181,7 +202,8 @@ class Execution(Caller):
     def refused(self) -> NoReturn:
         """The fence let nothing pass: find out why, and stop."""
         found = self.persistently(lambda: reading.owner(dialects.connection(), self.claim.id))
-        if found is not None and found[0] in (RunState.CANCELLED, RunState.CANCELLING):
+        self.sagas.cancelling = found == (RunState.CANCELLING, self.claim.token)
+        if self.sagas.cancelling or (found is not None and found[0] == RunState.CANCELLED):
             self.stop(WorkflowCancelled(self.claim.id))
         self.stop(LeaseLost(self.claim.id))
 
@@ -297,6 +319,15 @@ class Execution(Caller):
 
     def sleep_until(self, moment: datetime) -> None:
         pauses.sleep_until(self, moment)
+
+    def saga(self) -> sagas.Saga:
+        return sagas.Saga(self)
+
+    def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+        continuing.ask(self, args, kwargs)
+
+    def each(self, rows: Iterable[Any], batch: int) -> Iterable[Any]:
+        return each.through(self, rows, batch)
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
         return managing.manage(self, verb, workflow_ids, options)

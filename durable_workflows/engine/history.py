@@ -7,9 +7,11 @@ from typing import Any
 
 from durable_workflows.exceptions import ControlFlow, PayloadCorrupted
 from durable_workflows.models.reading import Recorded
+from durable_workflows.models.steps import Kind
 from durable_workflows.serializers import load_error, loads
 
 Place = tuple[str, int]
+CANCELLED = "durable.cancelled"
 
 
 class Diverged(ControlFlow):
@@ -20,11 +22,20 @@ class Unreadable(ControlFlow):
     """What is recorded cannot be read in this process; the run is to wait visibly."""
 
 
+def is_cancellation(recorded: Recorded | None) -> bool:
+    """Whether this is where the run was cancelled; what follows in its history are undo steps."""
+    return recorded is not None and recorded.kind == Kind.MANAGE and recorded.name == CANCELLED
+
+
 class History:
     """The recorded positions of one run."""
 
     def __init__(self, recorded: Mapping[Place, Recorded]) -> None:
         self._recorded = dict(recorded)
+
+    def peek(self, place: Place) -> Recorded | None:
+        """What is recorded at a place, under whatever name."""
+        return self._recorded.get(place)
 
     def at(self, place: Place, name: str) -> Recorded | None:
         """
@@ -33,7 +44,7 @@ class History:
         :raises Diverged: if it is recorded under another name; nothing has happened yet.
         """
         recorded = self._recorded.get(place)
-        if recorded is not None and recorded.name != name:
+        if recorded is not None and recorded.name != name and not is_cancellation(recorded):
             raise Diverged(
                 f"At step {place[1]} the code calls {name!r}, but {recorded.name!r} is recorded there. Deploy code that takes"
                 " the recorded path, then resume the run."

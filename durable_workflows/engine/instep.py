@@ -8,7 +8,7 @@ tokens must not wait for the commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
@@ -139,6 +139,15 @@ class InStep(Caller):
     def sleep_until(self, moment: datetime) -> NoReturn:
         self._refuse("sleep_until")
 
+    def saga(self) -> NoReturn:
+        raise NotInWorkflow("saga", self._where)
+
+    def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+        raise NotInWorkflow("continue_as_new", self._where)
+
+    def each(self, rows: Iterable[Any], batch: int) -> NoReturn:
+        raise NotInWorkflow("durable_each", self._where)
+
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> int:
         def act(connection: BaseDatabaseWrapper) -> int:
             changed = managing.verbs(workflow_ids, options)[verb](connection)
@@ -153,14 +162,22 @@ class InStep(Caller):
 
     def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper) -> None:
         claim = self.execution.claim
-        if self.atomic and reading.owner(connection, claim.id) != (RunState.RUNNING, claim.token):
+        if (
+            self.atomic
+            and not self.execution.undoing
+            and reading.owner(connection, claim.id) != (RunState.RUNNING, claim.token)
+        ):
             raise InvalidUse(
                 f"The step {self.operation.name!r} cancelled its own run, whose steps are rolled back once it is cancelled, the"
                 " cancellation with them. Call cancel_workflow() in the workflow's body, after the step."
             )
 
+    @property
+    def _where(self) -> str:
+        return f"inside the step {self.operation.name!r}"
+
     def _refuse(self, primitive: str) -> NoReturn:
-        raise NotInWorkflow(primitive, f"inside the step {self.operation.name!r}, where waiting would hold its transaction")
+        raise NotInWorkflow(primitive, f"{self._where}, where waiting would hold its transaction")
 
     def _ring(self, run_id: str) -> None:
         on_commit(lambda: self.execution.services.ring(run_id), using=database().alias)

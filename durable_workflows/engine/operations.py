@@ -85,7 +85,7 @@ class Operation:
         return Checkpoint(
             run_id=claim.id, token=claim.token, branch=branch, position=position, name=self.name, kind=self.kind,
             output=effect.output, error=effect.error, child_id=effect.child_id, attempts=attempts,
-            seconds=clock.monotonic() - self.began,
+            seconds=clock.monotonic() - self.began, undoing=self.execution.undoing,
         )  # fmt: skip
 
     def commit(
@@ -93,11 +93,15 @@ class Operation:
         work: Callable[[BaseDatabaseWrapper], Effect],
         attempts: int = 1,
         then: Callable[[BaseDatabaseWrapper], object] = lambda connection: None,
+        *,
+        quietly: bool = False,
     ) -> Any:
         """
         Do ``work``, write its checkpoint and do ``then`` in one transaction; return or raise what was recorded.
 
         An error of ours that is raised there is recorded in its place, so that a replay meets it again.
+
+        :param quietly: neither return nor raise it.
         """
 
         def once(connection: BaseDatabaseWrapper) -> Effect:
@@ -115,7 +119,7 @@ class Operation:
             self.execution.refused()
         except DurableError as error:
             self.fail(error)
-        return self.value(effect)
+        return None if quietly else self.value(effect)
 
     def fail(self, error: BaseException) -> NoReturn:
         """Record that the call failed, and raise it."""
@@ -132,8 +136,8 @@ class Operation:
 
     def record(self, effect: Effect, attempts: int = 1) -> None:
         """Write a checkpoint that has no other effect: one statement, which may join a group commit."""
-        if self.pending() or self.loose:
-            self.commit(lambda connection: effect, attempts)
+        if self.execution.undoing or self.loose or self.pending():  # a group knows the common fence only
+            self.commit(lambda connection: effect, attempts, quietly=True)
             return
         checkpoint = self.checkpoint(effect, attempts)
         execution = self.execution

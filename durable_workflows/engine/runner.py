@@ -18,7 +18,7 @@ from typing import Any
 from durable_workflows import options, registry, signals
 from durable_workflows.context import calling
 from durable_workflows.definitions import Definition, Step
-from durable_workflows.engine import steps
+from durable_workflows.engine import continuing, each, sagas, steps
 from durable_workflows.engine.bodies import watching_writes
 from durable_workflows.engine.execution import Execution
 from durable_workflows.engine.history import Diverged, Unreadable, read
@@ -26,12 +26,14 @@ from durable_workflows.engine.services import Conclusion, HandedBack, Services
 from durable_workflows.engine.suspending import suspend
 from durable_workflows.engine.wholestep import WholeRun
 from durable_workflows.exceptions import (
+    ContinuedAsNew,
     ControlFlow,
     LeaseLost,
     NondeterminismError,
     NotSerializable,
     PayloadCorrupted,
     Suspended,
+    WorkflowCancelled,
     WorkflowNotRegistered,
 )
 from durable_workflows.models import claims, dialects, steering
@@ -69,16 +71,31 @@ def run(definition: Definition, claim: Claim, services: Services, direct: bool, 
     :returns: what came of it if its outcome was recorded by this attempt, else None.
     """
     signals.send(signals.run_started, run_id=claim.id, name=claim.name, attempt=claim.attempt)
-    try:
-        execution = Execution(claim, services, direct=direct, inline=run)
-        args, kwargs = _arguments(claim)
-    except Unreadable as error:
-        _strand(claim, Stranded.PAYLOAD, str(error))
-        return None
-    except LeaseLost:
-        return None
-    came = _call(execution, definition, args, kwargs)
-    return _settle(execution, came, awaited)
+    following, repeats = claim, each.REPEATS
+    while True:
+        try:
+            execution = Execution(following, services, direct=direct, inline=run)
+            execution.repeats = repeats
+            sagas.begin_undoing(execution)
+            args, kwargs = _arguments(following)
+        except Unreadable as error:
+            _strand(following, Stranded.PAYLOAD, str(error))
+            return None
+        except LeaseLost:
+            return None
+        came = _call(execution, definition, args, kwargs)
+        going_on = _going_on(execution)
+        if going_on is None:
+            return _settle(execution, came, awaited)
+        repeats = repeats - 1 if isinstance(execution.stopped, each.Repeated) else each.REPEATS
+        following = going_on
+
+
+def _going_on(execution: Execution) -> Claim | None:
+    """The claim with which this thread executes the run's body once more, at once; None: the attempt is over."""
+    if isinstance(execution.stopped, each.Repeated):
+        return each.again(execution)
+    return continuing.begin_anew(execution) if isinstance(execution.stopped, ContinuedAsNew) else None
 
 
 def _arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
@@ -125,10 +142,17 @@ def _value(execution: Execution, definition: Definition, args: list[Any], kwargs
         execution.check()
         return steps.perform(WholeRun(execution, definition), definition, tuple(args), kwargs)
     with NothingLeftOpen(execution.connection, f"The body of {definition.name!r}"), watching_writes(execution):
-        return definition.func(*args, **kwargs)
+        try:
+            value = definition.func(*args, **kwargs)
+        except BaseException as error:
+            each.end(execution, error)
+            raise
+        each.end(execution, None)
+        return value
 
 
 def _settle(execution: Execution, came: Came, awaited: bool) -> Came | None:
+    _undo_if_cancelled(execution, came)
     claim, stopped = execution.claim, execution.stopped
     if stopped is None:
         return _finish(execution, came, awaited)
@@ -144,13 +168,30 @@ def _settle(execution: Execution, came: Came, awaited: bool) -> Came | None:
         _strand(claim, Stranded.PAYLOAD, str(stopped))
         if execution.direct:
             raise PayloadCorrupted(f"Run {claim.id!r} waits: {stopped}")
+    elif isinstance(stopped, WorkflowCancelled) and execution.sagas.cancelling:
+        sagas.conclude(execution)
     return None
+
+
+def _undo_if_cancelled(execution: Execution, came: Came) -> None:
+    """A run that was cancelled has no outcome of its own, nor another turn, and undoes what its last saga has done."""
+    if isinstance(execution.stopped, ContinuedAsNew) and sagas.notice(execution):
+        execution.stopped = None
+    over = execution.stopped is None or isinstance(execution.stopped, WorkflowCancelled)
+    if execution.sagas.cancelling and over and not _is_interrupted(execution, came):
+        sagas.undo_the_last(execution)
+        execution.stopped = execution.stopped or WorkflowCancelled(execution.claim.id)
+
+
+def _is_interrupted(execution: Execution, came: Came) -> bool:
+    """Whether the calling process is being ended: not the run's failure."""
+    return execution.direct and isinstance(came.error, (KeyboardInterrupt, SystemExit))
 
 
 def _finish(execution: Execution, came: Came, awaited: bool) -> Came | None:
     claim = execution.claim
-    if execution.direct and isinstance(came.error, (KeyboardInterrupt, SystemExit)):
-        # The calling process is being ended: not the run's failure. A worker goes on with it at once.
+    if came.error is not None and _is_interrupted(execution, came):
+        # A worker goes on with it at once.
         in_autocommit(claims.hand_back, [claim])
         raise came.error
     came, ending = _ending(claim, came)
@@ -174,9 +215,20 @@ def _conclude(execution: Execution, came: Came, ending: Ending) -> Came | None:
     except ControlFlow:
         return None
     if not ended:
+        _refused(execution, came)
         return None
     _announce(execution, came, ending)
     return came
+
+
+def _refused(execution: Execution, came: Came) -> None:
+    """The run is no longer this attempt's; or it was cancelled meanwhile, and this attempt is to undo what it has done."""
+    if not sagas.notice(execution):
+        return
+    if execution.is_at_home:
+        _settle(execution, came, awaited=True)
+    else:  # this thread has other outcomes to write: a replay does it
+        in_autocommit(claims.hand_back, [execution.claim])
 
 
 def _announce(execution: Execution, came: Came, ending: Ending) -> None:

@@ -65,7 +65,7 @@ def new_run(
     return NewRun(
         id=options.workflow_id or (parent.child_id if parent else new_run_id()),
         name=name,
-        inputs=_inputs(name, call),
+        inputs=stored_arguments(name, call),
         queue=queue,
         partition=options.partition_key or "",
         app_version=_version(workflow, options),
@@ -148,7 +148,12 @@ def begun(run: NewRun, now: Callable[[], datetime]) -> NewRun:
     return replace(run, deadline=min(own, run.deadline or own))
 
 
-def _inputs(name: str, call: Call) -> str:
+def stored_arguments(name: str, call: Call) -> str:
+    """
+    The arguments of a call as a run's row has them.
+
+    :raises NotSerializable: if one cannot be stored.
+    """
     args, kwargs = call
     return dumps({"args": list(args), "kwargs": dict(kwargs)}, what=f"arguments of {name!r}")
 

@@ -29,7 +29,8 @@ def suspend(execution: Execution) -> None:
         answered = [wait for wait in execution.waiting_for if wait.decisive and _answered(connection, wait)]
         if any(not wait.debounce for wait in answered):
             return False
-        waking.suspend(connection, claim, execution.waiting_for, fan_in=execution.fan_in, begun=begun)
+        waking.suspend(connection, claim, execution.waiting_for, fan_in=execution.fan_in, begun=begun,
+                       undoing=execution.undoing)  # fmt: skip
         for wait in answered:  # the wake-up is put off all the same
             waking.wake(connection, wait.kind, [wait.source_id or ""], wait.key)
         return True
@@ -41,6 +42,8 @@ def suspend(execution: Execution) -> None:
         if not asleep:
             persistently(lambda: in_autocommit(claims.hand_back, [claim]), services)
     except LeaseLost:
+        if services.holds_lease():  # it may have been cancelled meanwhile, with a saga open: it is to undo now
+            persistently(lambda: in_autocommit(claims.hand_back, [claim]), services)
         return
     if asleep:
         signals.send(signals.run_suspended, run_id=claim.id, name=claim.name)

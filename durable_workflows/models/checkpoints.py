@@ -9,6 +9,8 @@ adopts that row.
 A transaction outside READ COMMITTED judges the fence by the snapshot it took at its start, which a takeover since then
 does not show. There the fence locks the row FOR SHARE, so that the database refuses (40001) and the body is repeated.
 The server is asked for the level in the same statement, since a body may have changed it.
+
+A cancelled run's undo steps have a fence of their own, which lets CANCELLING pass; nothing else gets by it.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ class Checkpoint:
 
     :param output: the payload of what it returned, :param error: or of what it raised.
     :param seconds: how long it took.
+    :param undoing: whether it belongs to a saga's undo steps, which run in a cancelled run too.
     """
 
     run_id: str
@@ -55,6 +58,7 @@ class Checkpoint:
     child_id: str | None = None
     attempts: int = 1
     seconds: float = 0.0
+    undoing: bool = False
 
     def values(self) -> tuple[Any, ...]:
         return (self.branch, self.position, self.name, self.kind, self.output, self.error, self.child_id, self.attempts)
@@ -69,10 +73,11 @@ def record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
     """
     selected, params = _select(connection, checkpoint)
     fence = (checkpoint.run_id, checkpoint.token)
+    condition = _UNDO_FENCE if checkpoint.undoing else _FENCE
     if connection.vendor == "postgresql" and connection.in_atomic_block:
-        source, params = _isolation_proof(selected), (*params, *fence, *params, *fence)
+        source, params = _isolation_proof(selected, condition), (*params, *fence, *params, *fence)
     else:
-        source, params = f"{selected} WHERE {_FENCE}", (*params, *fence)
+        source, params = f"{selected} WHERE {condition}", (*params, *fence)
     try:
         cursor = dialects.send(connection, f"{_INSERT} {source}", params)
     except IntegrityError as error:
@@ -82,6 +87,7 @@ def record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
 
 _INSERT = f"INSERT INTO {STEPS} (run_id, generation, {COLUMNS}, started_at, completed_at)"
 _FENCE = "r.id = %s AND r.status = 'RUNNING' AND r.lease_token = %s"
+_UNDO_FENCE = "r.id = %s AND r.status IN ('RUNNING', 'CANCELLING') AND r.lease_token = %s"
 
 
 def _select(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> tuple[str, tuple[Any, ...]]:
@@ -99,11 +105,11 @@ def _placeholders(vendor: str) -> str:
 _KINDS = ("text", "int", "text", "text", "text", "text", "text", "int")
 
 
-def _isolation_proof(selected: str) -> str:
+def _isolation_proof(selected: str, fence: str) -> str:
     level = "current_setting('transaction_isolation')"
     return (
-        f"{selected} WHERE {_FENCE} AND {level} = 'read committed'"
-        f" UNION ALL SELECT * FROM ({selected} WHERE {_FENCE} AND {level} <> 'read committed' FOR SHARE OF r) guarded"
+        f"{selected} WHERE {fence} AND {level} = 'read committed'"
+        f" UNION ALL SELECT * FROM ({selected} WHERE {fence} AND {level} <> 'read committed' FOR SHARE OF r) guarded"
     )
 
 

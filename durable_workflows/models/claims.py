@@ -45,6 +45,7 @@ class Claim:
     worker_id: str
     partition: str = ""
     holds_slot: bool = False
+    saga: str = ""
 
     @property
     def has_history(self) -> bool:
@@ -67,6 +68,7 @@ _READ = [
     "recovery_attempts",
     "partition_key",
     "holds_slot",
+    "saga",
 ]
 
 
@@ -226,13 +228,13 @@ def _quoted(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _read(connection: BaseDatabaseWrapper, row: Sequence[Any], claimer: Claimer, token: str) -> Claim:
-    run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries, *place = row
-    partition, holds_slot = place
+    run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries, *more = row
+    partition, holds_slot, saga = more
     return Claim(
         id=run_id, name=name, inputs=inputs, queue=queue, attempt=int(attempt), generation=int(generation),
         deadline=dialects.read_datetime(connection, deadline), parent_id=parent, user=user, forked_from=forked_from,
         fan_in=int(fan_in), recovery_attempts=int(recoveries), token=token, worker_id=claimer.worker_id,
-        partition=partition, holds_slot=holds_slot in (True, 1, "t"),
+        partition=partition, holds_slot=holds_slot in (True, 1, "t"), saga=saga,
     )  # fmt: skip
 
 
@@ -251,7 +253,7 @@ def hand_back(connection: BaseDatabaseWrapper, claims: Sequence[Claim]) -> int:
     for claim in claims:
         sql = (
             f"UPDATE {RUNS} SET status = 'ENQUEUED', worker_id = NULL, lease_token = NULL, updated_at = {now}"
-            " WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
+            " WHERE id = %s AND status IN ('RUNNING', 'CANCELLING') AND lease_token = %s"
         )
         with turn(connection):
             given += dialects.run(connection, sql, [*now_params, claim.id, claim.token]).rowcount

@@ -38,7 +38,8 @@ def record_failure(connection: BaseDatabaseWrapper, failure: Failure) -> bool:
     :raises AlreadyRecorded: if another owner has recorded an attempt of this number.
     """
     step = failure.step
-    sql = f"UPDATE {RUNS} SET generation = generation WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
+    status = "IN ('RUNNING', 'CANCELLING')" if step.undoing else "= 'RUNNING'"
+    sql = f"UPDATE {RUNS} SET generation = generation WHERE id = %s AND status {status} AND lease_token = %s"
     if not dialects.run(connection, sql, [step.run_id, step.token]).rowcount:
         return False
     try:

@@ -129,6 +129,11 @@ def holds(connection: BaseDatabaseWrapper, run_id: str, token: str) -> bool:
     return owner(connection, run_id) == (RunState.RUNNING, token)
 
 
+def may_undo(connection: BaseDatabaseWrapper, run_id: str, token: str) -> bool:
+    """Whether a lease is there under which undo steps may run."""
+    return owner(connection, run_id) in ((RunState.RUNNING, token), (RunState.CANCELLING, token))
+
+
 def attributes(connection: BaseDatabaseWrapper, run_id: str) -> dict[str, Any]:
     """The attributes that a run was started with."""
     stored = WorkflowRun.objects.using(connection.alias).filter(pk=run_id).values_list("attributes", flat=True).first()

@@ -75,6 +75,18 @@ class Stranded(models.TextChoices):
     PAYLOAD = "payload", "its stored data cannot be read"
 
 
+class Saga(models.TextChoices):
+    """
+    Whether a run has undo steps to run before it may be cancelled.
+
+    Cancelling happens in another process than the run, so the row has to tell.
+    """
+
+    NONE = "", "none"
+    OPEN = "open", "open: cancelling it lets its undo steps run first"
+    CANCELLED = "cancelled", "cancelled: nothing but its undo steps runs any more"
+
+
 class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
     """States as questions. Verbs that change runs are in ``models.steering``."""
 
@@ -161,6 +173,7 @@ class WorkflowRun(models.Model):
     progress_mark = models.IntegerField(db_default=0, help_text="The highest recorded position at the last recovery.")
     suspect = models.BooleanField(db_default=False, help_text="May have killed its worker, so it runs alone.")
     max_recovery_attempts = models.IntegerField(null=True, blank=True)
+    saga = models.CharField(max_length=16, choices=Saga.choices, db_default="", blank=True)
     tries = models.IntegerField(db_default=0, help_text="How often it failed and was tried again.")
 
     # What it waits for. `awaited` is set under the row's lock by whoever waits for its result.

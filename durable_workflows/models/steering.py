@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,19 +12,20 @@ from django.db.models import QuerySet
 from durable_workflows import signals
 from durable_workflows.exceptions import WorkflowNotFound
 from durable_workflows.models.dialects import DatabaseNow
-from durable_workflows.models.runs import Stranded, Turn, WorkflowRun
+from durable_workflows.models.runs import Saga, Stranded, Turn, WorkflowRun
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waking import lock, wake
 from durable_workflows.states import UNFINISHED, RunState
 
 # Whatever a run was, once it ends without an outcome it holds nothing any more.
 RELEASED: dict[str, Any] = {"worker_id": None, "lease_token": None, "deduplication_lock": None, "due_at": None}
-RESUMABLE = sorted((UNFINISHED - {RunState.RUNNING}) | {RunState.CANCELLED, RunState.MAX_RECOVERY_ATTEMPTS_EXCEEDED})
+LEASED = (RunState.RUNNING, RunState.CANCELLING)
+RESUMABLE = sorted((UNFINISHED - {*LEASED}) | {RunState.CANCELLED, RunState.MAX_RECOVERY_ATTEMPTS_EXCEEDED})
 
 
 def cancel(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, children: bool = False) -> int:
     """
-    Cancel unfinished runs; the finished stay as they are.
+    Cancel unfinished runs, once their open sagas are undone; the finished stay as they are.
 
     :param children: also their unfinished children, and theirs.
     :raises WorkflowNotFound: if an id is unknown; nothing is changed then.
@@ -39,6 +40,9 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
     """
     End runs without an outcome of their own, tell so at commit, and wake whoever awaits them.
 
+    A run that is to be cancelled and has a saga open is left to a worker, who runs its undo steps first; it is then that it
+    ends. One that was cancelled before and is still at it goes on with that.
+
     What they have begun to wait for stays, so that a sleep or a timeout keeps its moment if they are resumed. It wakes
     nobody meanwhile: only runs that are WAITING are woken.
     """
@@ -47,7 +51,10 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
     if connection.features.has_select_for_update:
         # Whoever tells of an end must be the one who brought it about; a plain SELECT may look at an old snapshot.
         unfinished = unfinished.select_for_update()
-    names = dict(unfinished.values_list("pk", "name"))
+    found = list(unfinished.values_list("pk", "name", "status", "saga"))
+    to_undo = {row for row in found if status == RunState.CANCELLED and row[3] != Saga.NONE}
+    names = {row[0]: row[1] for row in found if row not in to_undo}
+    asked = _have_undone(connection, to_undo, note) if to_undo else 0
     stopped = runs.filter(pk__in=names).update(
         status=status, note=note, completed_at=DatabaseNow(), updated_at=DatabaseNow(), **RELEASED
     )
@@ -55,9 +62,30 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
         facts: dict[str, Any] = {"run_id": run_id, "name": name, "status": status, "error": None, "note": note}
         signals.at_commit(signals.run_finished, connection.alias, **facts)
     if stopped:
-        wake(connection, Kind.RESULT, run_ids)
+        wake(connection, Kind.RESULT, [*names])
         signals.at_commit(signals.claimable, connection.alias)  # a place in a queue may be free
-    return stopped
+    return stopped + asked
+
+
+def _have_undone(connection: BaseDatabaseWrapper, found: Collection[tuple[str, str, str, str]], note: str | None) -> int:
+    """
+    Cancel locked runs that have a saga open: what is leased learns of it at its next durable call, the others are claimed.
+
+    They have no deadline any more, which would cancel them again and again. They wait for their turn in their queue, and keep
+    a place that they have: limits are there for undo steps, too.
+    """
+    runs = WorkflowRun.objects.using(connection.alias)
+    runs.filter(pk__in=[pk for pk, *_ in found]).update(deadline=None, timeout_seconds=None)
+    fresh = [(pk, status) for pk, _, status, saga in found if saga == Saga.OPEN]
+    asked = {"saga": Saga.CANCELLED, "note": note or _ASKED, "updated_at": DatabaseNow()}
+    runs.filter(pk__in=[pk for pk, status in fresh if status in LEASED]).update(status=RunState.CANCELLING, **asked)
+    others = runs.filter(pk__in=[pk for pk, status in fresh if status not in LEASED])
+    if others.update(status=RunState.ENQUEUED, turn=Turn.BEGUN, due_at=None, **asked):
+        signals.at_commit(signals.claimable, connection.alias)
+    return len(fresh)
+
+
+_ASKED = "It was cancelled."
 
 
 def resume(
@@ -66,6 +94,9 @@ def resume(
     """
     Let unfinished, cancelled or dead runs go on now; running and finished ones stay as they are.
 
+    A run that was cancelled with a saga open goes on undoing, and when that is done it stays as it is: what its history says
+    was undone.
+
     :param queue: move them to this queue.
     :param deadline: cancel them at this moment; None: their old one is cleared.
     :raises WorkflowNotFound: if an id is unknown; nothing is changed then.
@@ -73,7 +104,8 @@ def resume(
     require(run_ids, lock(connection, run_ids))
     signals.at_commit(signals.claimable, connection.alias)
     moved = {"queue": queue, "deduplication_lock": None} if queue is not None else {}  # an id is one queue's
-    return WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE).update(
+    resumable = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE)
+    return resumable.exclude(status=RunState.CANCELLED, saga=Saga.CANCELLED).update(
         status=RunState.ENQUEUED, stranded=Stranded.NO, suspect=False, note=None, turn=Turn.AHEAD, holds_slot=False,
         deadline=deadline, timeout_seconds=None,
         recovery_attempts=0, stalled=0, completed_at=None, updated_at=DatabaseNow(), due_at=None, **moved,
@@ -98,14 +130,14 @@ def _with_children(connection: BaseDatabaseWrapper, run_ids: set[str]) -> set[st
 
 def strand(connection: BaseDatabaseWrapper, run_id: str, token: str, reason: Stranded, note: str) -> bool:
     """Have a run that cannot go on here wait visibly: enqueued, but claimable by nobody until it is resumed."""
-    mine = WorkflowRun.objects.using(connection.alias).filter(pk=run_id, status=RunState.RUNNING, lease_token=token)
+    mine = WorkflowRun.objects.using(connection.alias).filter(pk=run_id, status__in=LEASED, lease_token=token)
     return bool(mine.update(status=RunState.ENQUEUED, stranded=reason, note=note, worker_id=None, lease_token=None,
                             updated_at=DatabaseNow()))  # fmt: skip
 
 
 def hand_back_forgotten(connection: BaseDatabaseWrapper, run_id: str, token: str) -> bool:
     """Make a run claimable again whose own worker has forgotten it; its token is void from now on."""
-    held = WorkflowRun.objects.using(connection.alias).filter(pk=run_id, status=RunState.RUNNING, lease_token=token)
+    held = WorkflowRun.objects.using(connection.alias).filter(pk=run_id, status__in=LEASED, lease_token=token)
     # A heart that waited for a row would not beat meanwhile. Whoever holds it is writing to the run: it is asked again.
     locked = held.select_for_update(skip_locked=True).values_list("pk", flat=True)
     if connection.features.has_select_for_update_skip_locked and not locked:

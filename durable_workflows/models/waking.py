@@ -87,12 +87,19 @@ def await_results_of(connection: BaseDatabaseWrapper, run_ids: Iterable[str]) ->
 
 
 def suspend(
-    connection: BaseDatabaseWrapper, claim: Claim, waits: Sequence[WaitFor], *, fan_in: int = 0, begun: Begun = frozenset()
+    connection: BaseDatabaseWrapper,
+    claim: Claim,
+    waits: Sequence[WaitFor],
+    *,
+    fan_in: int = 0,
+    begun: Begun = frozenset(),
+    undoing: bool = False,
 ) -> None:
     """
     Give back the lease and wait; the caller holds the sources' locks and has found nothing.
 
     :param begun: kinds, sources and keys of those that an earlier attempt has begun: they go on from then.
+    :param undoing: whether an undo step waits, as it may in a run that is being cancelled.
     :raises LeaseLost: if the run is no longer this attempt's.
     """
     for wait in waits:
@@ -103,9 +110,10 @@ def suspend(
     now, now_params = dialects.moment(connection)
     due, due_params = _due_of_begun(connection, claim, waits[0]) if begun else _due(connection, waits[0])
     cleared, cleared_params = _cleared(claim, waits[0])
+    status = "IN ('RUNNING', 'CANCELLING')" if undoing else "= 'RUNNING'"
     sql = (
         f"UPDATE {RUNS} SET status = 'WAITING', worker_id = NULL, lease_token = NULL, fan_in = %s, updated_at = {now},"
-        f" due_at = {due}{cleared} WHERE id = %s AND status = 'RUNNING' AND lease_token = %s"
+        f" due_at = {due}{cleared} WHERE id = %s AND status {status} AND lease_token = %s"
     )
     params = [fan_in, *now_params, *due_params, *cleared_params, claim.id, claim.token]
     if not dialects.run(connection, sql, params).rowcount:

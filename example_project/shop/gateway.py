@@ -56,6 +56,17 @@ def charges(purpose: str) -> list[dict[str, object]]:
     return [json.loads(file.read_text()) for file in sorted(folder(purpose).glob("ch_*.json"))]
 
 
+def refund(purpose: str) -> None:
+    """Give back what was charged for this purpose; what was given back before, or never charged, is left alone."""
+    for charged in folder(purpose).glob("ch_*.json"):
+        charged.with_suffix(".refunded").touch()
+
+
+def refunds(purpose: str) -> list[str]:
+    """The references of the charges for this purpose whose money was given back."""
+    return sorted(file.stem for file in folder(purpose).glob("ch_*.refunded"))
+
+
 def calls(purpose: str) -> int:
     """How often the provider was called for this purpose, answered or not."""
     return sum(file.stat().st_size for file in folder(purpose).glob("ch_*.calls"))

@@ -1,5 +1,5 @@
 """
-The checkout: order, inventory, payment, then fulfil or undo.
+The checkout: order, inventory, payment, then fulfil. Until it is paid, a saga undoes it if it fails or is called off.
 
 Each step is a transaction of its own: its rows and the record that it is done are committed together. The one effect
 outside the database, charging the card, carries the step's idempotency key, so a charge that is tried again after a
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from django.db.models import F
 
-from durable_workflows import StepRetriesExceeded, current, sleep, step, workflow
+from durable_workflows import StepRetriesExceeded, current, saga, sleep, step, workflow
 from example_project.shop import gateway
 from example_project.shop.crash import crash_point
 from example_project.shop.models import LedgerEntry, Order, OrderLine, Product, Shipment, StockMovement
@@ -35,28 +35,19 @@ def checkout_workflow(items: dict[str, int], customer: str, card: str, pace: flo
     order = create_order(items, customer)
     rest(pace)
     try:
-        total = reserve_inventory(order)
-    except OutOfStock as error:
+        with saga() as sale:
+            total = reserve_inventory(order)
+            sale.undo(undo_reserve_inventory, order)
+            rest(pace)
+            sale.undo(refund_card)  # before the charge, which may be made and never recorded
+            reference = charge_card(total, card)
+            record_payment(order, total, reference)
+    except (OutOfStock, gateway.CardDeclined) as error:
         return cancel_order(order, str(error))
-    rest(pace)
-    payment_status = process_payment(order, total, card)
-    rest(pace)
-    if payment_status == "paid":
-        return fulfill_order(order)
-    undo_reserve_inventory(order)
-    return cancel_order(order, payment_status)
-
-
-def process_payment(order: int, total: int, card: str) -> str:
-    """Charge the card, then book it: "paid", or the reason why not."""
-    try:
-        reference = charge_card(total, card)
-    except gateway.CardDeclined as error:
-        return str(error)
     except StepRetriesExceeded:
-        return "The payment provider could not be reached."
-    record_payment(order, total, reference)
-    return "paid"
+        return cancel_order(order, "The payment provider could not be reached.")
+    rest(pace)
+    return fulfill_order(order)
 
 
 def here() -> tuple[str, str]:
@@ -122,6 +113,14 @@ def charge_card(total: int, card: str) -> str:
     return reference
 
 
+@step(max_attempts=10, interval_seconds=1.0)
+def refund_card() -> None:
+    """Give back whatever this checkout has charged; if that is nothing, nothing happens."""
+    run_id, _ = here()
+    gateway.refund(run_id)
+    crash_point()
+
+
 @step
 def record_payment(order: int, total: int, reference: str) -> None:
     """Enter the payment in the shop's own books."""
@@ -141,10 +140,11 @@ def fulfill_order(order: int) -> str:
 
 @step
 def undo_reserve_inventory(order: int) -> None:
-    """Put the goods back."""
+    """Put the goods back, and close the order; if it failed for a reason, that is written over this one."""
     for line in OrderLine.objects.filter(order=order).order_by("product"):
         Product.objects.filter(pk=line.product_id).update(stock=F("stock") + line.quantity)
         StockMovement.objects.create(order_id=order, product_id=line.product_id, quantity=line.quantity, reason="put back")
+    Order.objects.filter(pk=order).update(status=Order.Status.CANCELLED, reason="The checkout was called off.")
     crash_point()
 
 

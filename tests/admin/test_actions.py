@@ -70,6 +70,13 @@ def test_cancelling_reports_and_logs_each_run(admin_client: Client) -> None:
     assert (entry.user.get_username(), entry.content_type and entry.content_type.model) == ("root", "workflowrun")
 
 
+def test_a_run_that_is_to_be_undone_first_counts_as_cancelled(admin_client: Client) -> None:
+    run = make_run(status="WAITING", saga="open")
+    assert "1 workflow run was cancelled." in text_after(admin_client, confirmed("cancel_runs", [run.pk]))
+    run.refresh_from_db()
+    assert (run.status, run.saga) == ("ENQUEUED", "cancelled")
+
+
 def test_resuming_reports_and_logs_each_run(admin_client: Client) -> None:
     states = (S.CANCELLED, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED, S.WAITING, S.DELAYED, S.PAUSED)
     ids = [make_run(status=status).pk for status in states]

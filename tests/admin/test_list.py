@@ -58,6 +58,7 @@ def test_a_run_in_the_list(admin_client: Client) -> None:
         ({"status": "ENQUEUED", "stranded": "name"}, "nobody knows this workflow"),
         ({"status": "ENQUEUED", "stranded": "history", "note": "step 3 is now b"}, "no longer fits its history (step 3 is now b)"),
         ({"status": "ENQUEUED", "stranded": "payload", "note": None}, "its stored data cannot be read"),
+        ({"status": "ENQUEUED", "saga": "cancelled"}, "was cancelled, and waits for a worker to undo its steps"),
         ({"status": "RUNNING"}, "a worker runs it"),
         ({"status": "RUNNING", "progress_done": 3, "progress_total": 9, "progress_text": "pages"}, "3/9 pages · a worker runs it"),
         ({"status": "RUNNING", "progress_done": 3}, "3 · a worker runs it"),

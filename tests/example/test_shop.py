@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
-from durable_workflows import SetWorkflowID
+from durable_workflows import SetWorkflowID, cancel_workflow
+from durable_workflows.testing import drain, travel
 from example_project.shop import crash, gateway
 from example_project.shop.models import LedgerEntry, Order, Product, Shipment, StockMovement
 from example_project.shop.views import effects
@@ -99,6 +102,45 @@ def test_the_same_id_again_sells_nothing_more(lamp: Product) -> None:
     assert check_out("once", lamp=1) == check_out("once", lamp=1) == "fulfilled"
     assert times("once") == [1, 1, 1, 1, 1, 0]
     assert gateway.calls("once") == 1
+
+
+def call_off() -> None:
+    cancel_workflow("called-off")
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("charged", [False, True])
+def test_a_checkout_that_is_called_off_puts_everything_back(
+    lamp: Product, charged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the card is charged, and after it was charged and before that could be recorded."""
+    charge = gateway.charge
+
+    def charge_and_be_called_off(*args: Any, **kwargs: Any) -> str:
+        reference = charge(*args, **kwargs)
+        with ThreadPoolExecutor(1) as somebody_else:
+            somebody_else.submit(call_off).result()
+        return reference
+
+    if charged:
+        monkeypatch.setattr(gateway, "charge", charge_and_be_called_off)
+    with SetWorkflowID("called-off"):
+        handle = checkout_workflow.start({"lamp": 2}, "Ada", "4242", 0.0 if charged else 60.0)
+    for _ in range(0 if charged else 2):  # it rests before the goods are taken, and after
+        drain()
+        travel(61)
+    if not charged:
+        assert Order.objects.get().status == "reserved"
+        handle.cancel()
+    drain()
+    assert handle.get_status().status == "CANCELLED"
+    assert times("called-off") == [1, 1, int(charged), 0, 0, 1]
+    assert len(gateway.refunds("called-off")) == int(charged)
+    lamp.refresh_from_db()
+    assert lamp.stock == 5
+    order = Order.objects.get()
+    assert (order.status, order.reason) == ("cancelled", "The checkout was called off.")
 
 
 def test_the_gateway_charges_once_per_key() -> None:

@@ -16,7 +16,7 @@ class FaultsConfig(AppConfig):
     label = "tests_faults"
 
     def ready(self) -> None:
-        from tests.faults import drivers, killer, ledger, serving
+        from tests.faults import drivers, endings, killer, ledger, serving  # noqa: F401 - endings has workflows
 
         random.seed(os.environ.get(SEED))
         killer.configure(os.environ.get(killer.FAULT, ""))

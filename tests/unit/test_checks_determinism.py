@@ -138,6 +138,7 @@ def ids(messages: list[CheckMessage]) -> list[str]:
         ("with atomic():\n    Shop.pay()", "W045"),
         ("from durable_workflows import recv as wait\nwith atomic():\n    wait()", "W045"),
         ("with atomic():\n    with atomic():\n        charge()", "W045"),
+        ("with atomic():\n    DBOS.continue_as_new(order)", "W045"),
         ("time.sleep(5)", "W046"),
         ("nap(5)", "W046"),
     ],
@@ -243,6 +244,36 @@ def test_waiting_in_a_step(load: Load, body: str) -> None:
 )
 def test_a_step_may_do_what_a_body_may_not(load: Load, body: str) -> None:
     assert ids(load(step_of(body))) == []
+
+
+IN_A_LOOP = "for row in DBOS.durable_each(Ledger.objects.all()):\n    "
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("row.save()", []),
+        ("charge(row)", []),
+        ("send('r', 1)", []),
+        ("Ledger.objects.create(run_id='r')", []),
+        ("row.seen = timezone.now()", []),
+        ("continue", []),
+        ("for part in items:\n        break", []),
+        ("def helper():\n        return 1", []),
+        ("sleep(5)", ["W047"]),
+        ("recv()", ["W047"]),
+        ("child(row)", ["W047"]),
+        ("break", ["W048"]),
+        ("return row", ["W048"]),
+        ("break  # durable: ok", []),
+        ("if row:\n        break", ["W048"]),
+        ("for part in items:\n        return part", ["W048"]),
+        ("pass\nelse:\n    recv()", []),
+        ("pass\nrow.save()", ["W044"]),
+    ],
+)
+def test_the_body_of_a_loop_over_many_rows_is_read_like_a_step(load: Load, statement: str, expected: list[str]) -> None:
+    assert ids(load(workflow_of(IN_A_LOOP + statement))) == expected
 
 
 def test_a_body_that_is_one_transaction_as_a_whole(load: Load) -> None:

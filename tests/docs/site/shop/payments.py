@@ -20,3 +20,16 @@ def charge(cents: int, *, key: str) -> str:
     with BOOKS.open("a") as books:
         books.write(f"{reference} {cents}\n")
     return reference
+
+
+def refund(reference: str) -> None:
+    """Give the money of a charge back; again is not twice."""
+    if reference not in refunded():
+        with BOOKS.open("a") as books:
+            books.write(f"refund {reference}\n")
+
+
+def refunded() -> list[str]:
+    """The references whose money was given back."""
+    lines = BOOKS.read_text().splitlines() if BOOKS.exists() else []
+    return [line.removeprefix("refund ") for line in lines if line.startswith("refund ")]
