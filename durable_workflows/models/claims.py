@@ -167,11 +167,18 @@ ORDER = "turn, rank, queued_at"
 
 def _further(connection: BaseDatabaseWrapper, pick: Pick) -> tuple[str, list[Any]]:
     conditions = [f" AND {pick.turns}"] if pick.turns else []
-    if pick.reserved is not None:
-        conditions.append(f" AND holds_slot = {flag(connection, pick.reserved)}")
+    if pick.reserved:
+        conditions.append(f" AND {reserved(connection)}")
+    elif pick.reserved is not None:
+        conditions.append(f" AND holds_slot = {flag(connection, False)}")
     if pick.partition is None:
         return "".join(conditions), []
     return f" AND partition_key = %s{''.join(conditions)}", [pick.partition]
+
+
+def reserved(connection: BaseDatabaseWrapper) -> str:
+    """The condition of the index ``durable_run_reserved``."""
+    return f"holds_slot = {flag(connection, True)} AND status IN ('DELAYED', 'ENQUEUED', 'PAUSED', 'WAITING')"
 
 
 def _changes(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, token: str) -> tuple[str, list[Any]]:

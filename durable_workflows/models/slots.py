@@ -141,7 +141,8 @@ class _Taking:
         self.claims: list[Claim] = []
         self.retry_in: float | None = None
         self.after = want.after
-        self.occupied = _occupied(connection, want.queue) if self._counts_leases else Counter[str]()
+        self.mine = Counter[str](want.mine)
+        self.occupied, self.kept = _occupied(connection, want.queue) if self._counts_leases else (Counter(), Counter())
         self.window = rates.Window(connection, want.queue, self.limits)
 
     @property
@@ -156,6 +157,7 @@ class _Taking:
         if self.rules.paused:
             self._take_ahead()
         elif self.want.suspects:
+            self._take_kept()
             for partition in _suspects(self.connection, self.want.queue):
                 self._take(partition, self.room)
         else:
@@ -171,13 +173,20 @@ class _Taking:
                 self._pick(partition=partition, limit=self.room, turns="turn < 0")
 
     def _take_all(self) -> None:
-        if self.limits.holds:
-            self._pick(partition=None, limit=self.room, reserved=True)
+        self._take_kept()
         if not self.limits.partition_queue and self._take("", self.room):
             return
         for chunk in self._partitions():
             if not self._take_from(chunk):
                 return
+
+    def _take_kept(self) -> None:
+        """What has kept its place needs none any more, in a queue that keeps none any more too."""
+        most = self.limits.partition_worker_concurrency
+        in_turn = sorted(self.kept, key=lambda partition: (partition <= (self.after or ""), partition))
+        for partition in in_turn if most is not None else [None] if self.kept else []:
+            limit = self.room if partition is None else self._left(most, self.mine[partition])
+            self._pick(partition=partition, limit=limit, reserved=True)
 
     def _take_from(self, chunk: Sequence[tuple[str, int]]) -> bool:
         """Take of some partitions, each its share of the room that is left; false once there is none."""
@@ -210,14 +219,14 @@ class _Taking:
 
     def _places_left(self, partition: str) -> int:
         """How many places of the queue and of the partition are free."""
-        limits, mine = self.limits, self.want.mine
+        limits = self.limits
         left = min(
             self._left(limits.concurrency, self.occupied.total()),
             self._left(limits.partition_concurrency, self.occupied[partition]),
         )
         if left < 1:
             self._retry(SATURATED)
-        return min(left, self._left(limits.partition_worker_concurrency, mine.get(partition, 0)))
+        return min(left, self._left(limits.partition_worker_concurrency, self.mine[partition]))
 
     def _left(self, limit: int | None, taken: int) -> int:
         return self.want.limit if limit is None else max(0, limit - taken)
@@ -226,16 +235,17 @@ class _Taking:
         if seconds is not None:
             self.retry_in = seconds if self.retry_in is None else min(self.retry_in, seconds)
 
-    def _pick(self, *, partition: str | None, limit: int, turns: str = "", reserved: bool | None = None) -> int:
-        holds = self.limits.holds
+    def _pick(self, *, partition: str | None, limit: int, turns: str = "", reserved: bool = False) -> int:
         pick = Pick(
             queue=self.want.queue, limit=min(limit, self.room), partition=partition, turns=turns,
-            reserved=(False if holds else None) if reserved is None else reserved, keeps=holds, suspects=self.want.suspects,
+            reserved=reserved if self._counts_leases else None, keeps=self.limits.holds, suspects=self.want.suspects,
         )  # fmt: skip
         found = claims.claim(self.connection, self.claimer, pick, self.token)
         self.claims += found
-        if not reserved:
-            self.occupied.update(claim.partition for claim in found)
+        taken = Counter(claim.partition for claim in found)
+        self.mine += taken
+        if not reserved:  # those that were are counted as it is
+            self.occupied += taken
         return len(found)
 
     def _partitions(self) -> Iterator[list[tuple[str, int]]]:
@@ -259,17 +269,22 @@ class _Taking:
             after, number = heads[-1][0], min(2 * number, LONGEST_WALK)
 
 
-def _occupied(connection: BaseDatabaseWrapper, queue: str) -> Counter[str]:
-    """How many runs hold a place of the queue, by partition: leased ones, and those that keep theirs while they wait."""
+def _occupied(connection: BaseDatabaseWrapper, queue: str) -> tuple[Counter[str], Counter[str]]:
+    """
+    How many runs hold a place of the queue, by partition: leased ones, and those that keep theirs while they wait.
+
+    :returns: their numbers, and how many of the latter are enqueued.
+    """
     sql = (
-        f"SELECT partition_key, COUNT(*) FROM {RUNS} WHERE status IN ('CANCELLING', 'RUNNING') AND queue = %s GROUP BY 1"
-        f" UNION ALL SELECT partition_key, COUNT(*) FROM {RUNS} WHERE holds_slot = {flag(connection, True)}"
-        " AND status IN ('DELAYED', 'ENQUEUED', 'PAUSED', 'WAITING') AND queue = %s GROUP BY 1"
+        f"SELECT partition_key, COUNT(*), 0 FROM {RUNS} WHERE status IN ('CANCELLING', 'RUNNING') AND queue = %s GROUP BY 1"
+        f" UNION ALL SELECT partition_key, COUNT(*), SUM(CASE WHEN status = 'ENQUEUED' THEN 1 ELSE 0 END) FROM {RUNS}"
+        f" WHERE {claims.reserved(connection)} AND queue = %s GROUP BY 1"
     )
-    occupied = Counter[str]()
-    for partition, number in dialects.run(connection, sql, [queue, queue]).fetchall():
+    occupied, kept = Counter[str](), Counter[str]()
+    for partition, number, enqueued in dialects.run(connection, sql, [queue, queue]).fetchall():
         occupied[partition] += int(number)
-    return occupied
+        kept[partition] += int(enqueued)
+    return occupied, +kept
 
 
 def _heads(connection: BaseDatabaseWrapper, queue: str, after: str | None, most: int) -> list[tuple[str, int]]:
@@ -311,7 +326,7 @@ def waits_for_its_own_place(connection: BaseDatabaseWrapper, claim: Claim, await
     if len(found) < len(awaited):
         return None
     limits = read_rules(connection).get(claim.queue, FREE).limits
-    occupied = _occupied(connection, claim.queue)
+    occupied, _ = _occupied(connection, claim.queue)
     full = limits.concurrency is not None and occupied.total() >= limits.concurrency
     for run_id, partition in found.items():
         most = limits.partition_concurrency
