@@ -49,6 +49,7 @@ class Claiming:
         self.serving = serving
         self.holds_lease = holds_lease
         self.suspects = False
+        self._suspects_not_before: dict[str, float] = {}
         self._turn = 0
         self.loop = Loop("claimer", self._tick)
 
@@ -106,6 +107,8 @@ class Claiming:
         self.suspects = False
         if taken:
             self._leave_alone(taken)
+        else:  # a limit of its queue stands in the way, for how long nobody knows: the others go on meanwhile
+            self._suspects_not_before |= dict.fromkeys(queues, clock.monotonic() + SUSPECT_PATIENCE)
         return taken is not None
 
     def _leave_alone(self, suspect: Claim) -> None:
@@ -117,8 +120,10 @@ class Claiming:
             self.pool.wait_for(free + 1, min(left, FULL_SECONDS))  # what goes on beside it may take longer than it does
 
     def _with_suspects(self) -> list[str]:
-        claimer = self.claimer()
-        return [queue for queue in self.serving.queues() if claims.has_suspect(dialects.connection(), claimer, queue)]
+        claimer, now = self.claimer(), clock.monotonic()
+        queues = [queue for queue in self.serving.queues() if not self.serving.rules(queue).paused]
+        queues = [queue for queue in queues if self._suspects_not_before.get(queue, now) <= now]
+        return [queue for queue in queues if claims.has_suspect(dialects.connection(), claimer, queue)]
 
     def _waits_for_empty_pool(self, until: float) -> bool:
         """Wait a moment for it, but not if it is empty, or it is too late."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from pytest_django import Settings
 
-from durable_workflows import WorkflowHandle, start_workflow, step, workflow
-from durable_workflows.models import WorkflowRun
+from durable_workflows import Queue, WorkflowHandle, start_workflow, step, workflow
+from durable_workflows.models import WorkflowRun, rules
 from durable_workflows.states import RunState
 from durable_workflows.testing import durable_worker
-from durable_workflows.worker import claimer
+from durable_workflows.worker import claimer, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 60
@@ -117,3 +119,34 @@ def test_a_worker_that_stops_takes_no_suspect() -> None:
         worker.stop(grace=SECONDS)
         assert handle.run.status == RunState.ENQUEUED
         assert "suspect" not in BEGAN
+
+
+@pytest.mark.parametrize("why", ["paused", "saturated"])
+def test_a_suspect_that_its_queue_cannot_give_holds_nobody_up(
+    why: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DURABLE_WORKFLOWS = {"POLL_SECONDS": 0.02}
+    monkeypatch.setattr(claimer, "SUSPECT_PATIENCE", 1000.0 if why == "paused" else 0.5)
+    queue = Queue(f"suspects-{why}", concurrency=1)
+    serving.declare([queue.name])
+    rules.change(connection, [queue.name], paused=why == "paused")
+    with durable_worker(threads=2):
+        long = (holds.start if why == "paused" else partial(queue.enqueue, holds))("long")
+        began("long")
+        handle = queue_suspect(queue, "suspect")
+        for number in range(20):  # several looks at what there is
+            passes.start(f"later {number}")
+            began(f"later {number}")
+        assert "suspect" not in BEGAN
+        assert long.run.status == RunState.RUNNING, "the pool did not have to run empty"
+        LET_GO.set()
+        rules.change(connection, [queue.name], paused=False)
+        assert handle.get_result(timeout=SECONDS) == "suspect"
+        assert long.get_result(timeout=SECONDS) == "long"
+
+
+def queue_suspect(queue: Queue, name: str) -> WorkflowHandle[str]:
+    with transaction.atomic():
+        handle: WorkflowHandle[str] = queue.enqueue(passes, name)
+        WorkflowRun.objects.filter(pk=handle.workflow_id).update(suspect=True)
+    return handle
