@@ -20,12 +20,12 @@ NARROWER_AND_WIDER: dict[str, list[dict[str, Any] | None]] = {
     house.NARROW.name: [{"concurrency": 1}, {"concurrency": 6}, None],
     house.EACH.name: [{"worker_concurrency": 2}, None],
     house.BOTH.name: [{"worker_concurrency": 1}, {"concurrency": 2}, {"concurrency": 9, "worker_concurrency": 3}, None],
-    house.RATED.name: [{"limiter": {"limit": 3, "period": 0.6}}, {"limiter": {"limit": 9, "period": 0.9}}, None],
+    house.RATED.name: [{"limiter": {"limit": 2, "period": 0.7}}, {"limiter": {"limit": 4, "period": 1.0}}, None],
     house.HELD.name: [{"concurrency": 1}, {"concurrency": 6}, {"waiting": "release"}, None],
     house.PARTED_NARROW.name: [
         {"concurrency": 2, "worker_concurrency": 1}, {"partition_concurrency": 1}, {"partition_worker_concurrency": 2}, None,
     ],
-    house.PARTED_RATED.name: [{"partition_limiter": {"limit": 1, "period": 0.5}}, {"limiter": {"limit": 5, "period": 0.5}}, None],
+    house.PARTED_RATED.name: [{"partition_limiter": {"limit": 2, "period": 1.1}}, {"limiter": {"limit": 2, "period": 0.6}}, None],
 }  # fmt: skip
 PAUSED_SECONDS = 0.4
 PARTS = "abcde"

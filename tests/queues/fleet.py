@@ -28,7 +28,7 @@ class Fleet:
     :param settings: of ``DURABLE_WORKFLOWS``, beside those of ``tests.queues.settings``.
     """
 
-    def __init__(self, processes: Processes, threads: int = 3) -> None:
+    def __init__(self, processes: Processes, threads: int = 4) -> None:
         self.processes = processes
         self.threads = threads
         self.settings: dict[str, Any] = {}

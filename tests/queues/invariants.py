@@ -129,8 +129,10 @@ class House:
 
     def _own(self, line: Line, rules: Rules) -> Iterator[str]:
         mine = [place for place in self.leased.values() if place.worker == line.worker]
-        if len(mine) > self.threads:
-            yield f"{len(mine)} leases of {self.threads} threads"
+        # Outcomes of queues without limits gather while their threads go on: those are leased, and executed no more.
+        in_threads = [place for place in mine if self.rules[place.queue].limits]
+        if len(in_threads) > self.threads:
+            yield f"{len(in_threads)} leases of {self.threads} threads: {in_threads}"
         of_queue = [place for place in mine if place.queue == line.queue]
         of_part = [place for place in of_queue if place.part == line.part]
         for name, places in (("worker_concurrency", of_queue), ("partition_worker_concurrency", of_part)):
@@ -196,14 +198,14 @@ def overlapping(lines: Sequence[Line], effects: Sequence[Effect], queue: str, un
 
 
 def interleaved(lines: Iterable[Line], queue: str) -> Iterator[str]:
-    """Whether a run of a queue that takes one after another began before the one before had ended."""
-    at_work: dict[str, str | None] = {}
+    """Whether a run of a queue that takes one after another began before the one before had ended; none is resumed's rival."""
+    at_work: dict[str, str] = {}
+    resumed: set[str] = set()
     for line in (line for line in lines if line.what == "run" and line.queue == queue):
         if line.status in ENDED or (line.turn or 0) < 0:
             at_work.pop(line.name, None)
-        elif line.claimed:
-            for part_name, part in at_work.items():
-                if part_name != line.name and part == line.part and not line.ahead:
-                    yield f"I7: {part_name} had not ended at {line}"
-            if not line.ahead:
-                at_work[line.name] = line.part
+        resumed |= {line.name} if line.claimed and line.ahead else set()
+        if line.claimed and line.name not in resumed:
+            at_work[line.name] = line.part
+            others = [name for name, part in at_work.items() if name != line.name and part == line.part]
+            yield from (f"I7: {name} had not ended at {line}" for name in others)

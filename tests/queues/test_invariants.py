@@ -87,7 +87,7 @@ def test_places_of_a_worker_and_of_a_partition(limit: str) -> None:
 
 
 def test_threads() -> None:
-    story = Story()
+    story = Story(concurrency=100)
     for run in "abcd":
         story.claim(run)
     assert story.found() == []

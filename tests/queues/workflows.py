@@ -17,8 +17,8 @@ NARROW = Queue("house-narrow", concurrency=3)
 ONE = Queue("house-one", concurrency=1)
 EACH = Queue("house-each", worker_concurrency=1)
 BOTH = Queue("house-both", concurrency=5, worker_concurrency=2)
-RATED = Queue("house-rated", limiter={"limit": 6, "period": 0.7})
-RATED_NARROW = Queue("house-rated-narrow", concurrency=2, limiter={"limit": 8, "period": 1.0})
+RATED = Queue("house-rated", limiter={"limit": 3, "period": 1.2})
+RATED_NARROW = Queue("house-rated-narrow", concurrency=2, limiter={"limit": 4, "period": 1.0})
 STRICT = Queue("house-strict", concurrency=1, waiting="hold")
 HELD = Queue("house-held", concurrency=3, waiting="hold")
 
@@ -28,11 +28,14 @@ PARTED_NARROW = Queue(
     partition_concurrency=2, partition_worker_concurrency=1,
 )  # fmt: skip
 PARTED_RATED = Queue(
-    "house-parted-rated", limiter={"limit": 10, "period": 0.8}, partition_queue=True,
-    partition_limiter={"limit": 3, "period": 0.6},
+    "house-parted-rated", limiter={"limit": 4, "period": 1.0}, partition_queue=True,
+    partition_limiter={"limit": 1, "period": 0.9},
 )  # fmt: skip
 PARTED_STRICT = Queue(
     "house-parted-strict", partition_queue=True, partition_concurrency=1, partition_worker_concurrency=1, waiting="hold"
+)
+PARTED_HELD = Queue(
+    "house-parted-held", partition_queue=True, partition_concurrency=3, partition_worker_concurrency=1, waiting="hold"
 )
 
 
@@ -57,7 +60,7 @@ def work(seconds: float = 0.01, naps: int = 0, child: bool = False) -> str:
     """Acts, sleeps a few times, each of which suspends it, awaits a child on another queue, and writes."""
     act(seconds)
     for _ in range(naps):
-        durable.sleep(0.03)
+        durable.sleep(0.1)
     if child:
         CHILDREN.enqueue(leaf, seconds).get_result()
     write()
