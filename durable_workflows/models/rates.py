@@ -8,9 +8,11 @@ written after the claim, so it is not older than the leases that it stands for, 
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
+from functools import cached_property
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Sum
+from django.db.models import Min, Sum
 
 from durable_workflows.limits import Limits, Rate
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
@@ -26,13 +28,17 @@ class Window:
         self.queue = queue
         self.whole, self.part = limits.limiter, limits.partition_limiter
         self._starts = QueueStart.objects.using(connection.alias).filter(queue=queue)
-        self._all = self._counted(self.whole).total() if self.whole else 0
-        self._by_partition = self._counted(self.part) if self.part else Counter[str]()
+        counted, oldest = self._counted(self.whole) if self.whole else (Counter[str](), {})
+        self._all, self._oldest = counted.total(), min(oldest.values(), default=None)
+        self._by_partition, self._oldest_by_partition = self._counted(self.part) if self.part else (Counter[str](), {})
         self._new = Counter[str]()
 
-    def _counted(self, rate: Rate) -> Counter[str]:
-        recent = self._starts.filter(at__gt=StatementTime(-rate.period)).values_list("partition_key")
-        return Counter(dict(recent.annotate(total=Sum("number")).values_list("partition_key", "total")))
+    def _counted(self, rate: Rate) -> tuple[Counter[str], dict[str, datetime]]:
+        """How many were started in each partition, and when the first of them."""
+        recent = self._starts.filter(at__gt=StatementTime(-rate.period)).values("partition_key")
+        rows = recent.annotate(total=Sum("number"), oldest=Min("at")).values_list("partition_key", "total", "oldest")
+        found = {partition: (total, oldest) for partition, total, oldest in rows}
+        return Counter({key: total for key, (total, _) in found.items()}), {key: at for key, (_, at) in found.items()}
 
     def left(self, partition: str) -> int | None:
         """How many runs of a partition may be started now; None: any number."""
@@ -51,21 +57,22 @@ class Window:
 
     def seconds_until_more(self, partition: str) -> float | None:
         """When the oldest start leaves the window that is full."""
+        oldest = (self._oldest, self._oldest_by_partition.get(partition))
         waits = [
-            self._seconds_left(rate, partition if rate is self.part else None)
-            for rate, taken in self._rates(partition)
+            self._seconds_left(rate, first)
+            for (rate, taken), first in zip(self._rates(partition), oldest, strict=True)
             if rate is not None and taken >= rate.limit
         ]
         return max(waits, default=None)
 
-    def _seconds_left(self, rate: Rate, partition: str | None) -> float:
-        starts = self._starts if partition is None else self._starts.filter(partition_key=partition)
-        recent = starts.filter(at__gt=StatementTime(-rate.period)).annotate(now=DatabaseNow())
-        oldest = recent.order_by("at").values_list("at", "now").first()
-        if oldest is None:  # this very claim filled it
+    def _seconds_left(self, rate: Rate, oldest: datetime | None) -> float:
+        if oldest is None or self._now is None:  # this very claim filled it
             return rate.period
-        at, now = oldest
-        return max(0.0, rate.period - (now - at).total_seconds())
+        return max(0.0, rate.period - (self._now - oldest).total_seconds())
+
+    @cached_property
+    def _now(self) -> datetime | None:
+        return self._starts.annotate(now=DatabaseNow()).values_list("now", flat=True).first()
 
     def note_starts(self) -> None:
         """Write down what was started, and forget what no window reaches any more."""

@@ -41,7 +41,8 @@ from durable_workflows.states import RunState
 QUEUES = QueueState._meta.db_table
 CONTENDED = 0.02  # seconds after which a queue is looked at again that another worker was claiming from
 SATURATED = 0.2  # and one whose places are all taken, if nobody tells sooner that one is free
-SHORTEST_WALK, LONGEST_WALK = 8, 512  # partitions looked up at once
+SHORTEST_WALK, LONGEST_WALK = 8, 128  # partitions looked up at once
+FARTHEST_WALK = 256  # and during one claim, which is under the lock; the next one goes on from there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +172,7 @@ class _Taking:
         for partition, turn in partitions:
             if turn < 0 and not self.want.suspects:
                 self._pick(partition=partition, limit=self.room, turns="turn < 0")
+            self.after = partition
 
     def _take_all(self) -> None:
         self._take_kept()
@@ -194,13 +196,13 @@ class _Taking:
             if self.room < 1:
                 return False
             share = -(-self.room // (len(chunk) - number))
-            if not self._take(partition, share) and turn < 0:
+            if not self._take(partition, share, turn) and turn < 0:
                 self._pick(partition=partition, limit=share, turns="turn < 0")
             self.after = partition
         return self.room > 0
 
-    def _take(self, partition: str, share: int) -> int:
-        """Take of one partition what the limits leave of its share."""
+    def _take(self, partition: str, share: int, turn: int = Turn.AHEAD) -> int:
+        """Take of one partition what the limits leave of its share; ``turn`` is its first run's, or an earlier one."""
         before = len(self.claims)
         left = min(share, self._places_left(partition))
         starts = self.window.left(partition)
@@ -210,7 +212,7 @@ class _Taking:
         elif starts is None:
             self._pick(partition=partition, limit=left)
         else:
-            left -= self._pick(partition=partition, limit=left, turns="turn <= 0")
+            left -= self._pick(partition=partition, limit=left, turns="turn <= 0") if turn < Turn.NEW else 0
             new = self._pick(partition=partition, limit=min(left, starts), turns="turn > 0")
             self.window.starting(partition, new)
             if starts <= new and left > new:
@@ -250,14 +252,24 @@ class _Taking:
 
     def _partitions(self) -> Iterator[list[tuple[str, int]]]:
         """
-        All partitions with something to claim, in turn, each with the turn of its first run; a few at a time.
+        The partitions with something to claim, in turn, each with the turn of its first run; a few at a time.
 
         A queue without partitions may have runs with keys all the same: it had partitions, or whoever enqueued them says so.
         """
-        after = self.want.after if self.limits.partition_queue else ""
+        looked_at = 0
+        for chunk in self._all_partitions():
+            yield chunk
+            looked_at += len(chunk)
+            if looked_at >= FARTHEST_WALK:
+                self._retry(SATURATED)
+                return
+
+    def _all_partitions(self) -> Iterator[list[tuple[str, int]]]:
+        before_all = None if self.limits.partition_queue else ""
+        after = before_all if self.want.after is None else self.want.after
         yield from self._walk(after, None)
-        if after and self.limits.partition_queue:
-            yield from self._walk(None, after)
+        if after != before_all:
+            yield from self._walk(before_all, after)
 
     def _walk(self, after: str | None, until: str | None) -> Iterator[list[tuple[str, int]]]:
         number = max(self.room, SHORTEST_WALK)
