@@ -101,6 +101,9 @@ class Churn:
             cancel_workflow(run_id)
             self.cancelled.add(run_id)
 
+    def _call(self) -> None:
+        assert house.called(0.2) == "done"
+
     def _resume(self) -> None:
         """Some that were cancelled, and some that wait for their turn."""
         runs = WorkflowRun.objects.filter(status__in=[RunState.CANCELLED, RunState.ENQUEUED], name="house.work")

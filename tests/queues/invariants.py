@@ -65,6 +65,7 @@ class Place:
     queue: str
     part: str
     worker: str = ""
+    lost: bool = False  # given up by whoever had it, without a word: a thread may have gone on to something else
 
 
 class House:
@@ -81,8 +82,10 @@ class House:
         self.rules: defaultdict[str, Rules] = defaultdict(Rules)
         self.leased: dict[str, Place] = {}
         self.kept: dict[str, Place] = {}
+        self.lost: set[tuple[str, int | None]] = set()
 
-    def violations(self, lines: Iterable[Line]) -> Iterator[str]:
+    def violations(self, lines: Sequence[Line]) -> Iterator[str]:
+        self.lost = {(line.name, line.attempt) for line in lines if line.given_up}
         for line in lines:
             if line.what == "queue":
                 self._change(line)
@@ -105,7 +108,8 @@ class House:
     def _lease(self, line: Line) -> Iterator[str]:
         rules = self.rules[line.queue]
         had_its_place = line.name in self.kept or line.name in self.leased
-        self.leased[line.name] = Place(line.queue, line.part, line.worker or "")
+        lost = (line.name, line.attempt) in self.lost
+        self.leased[line.name] = Place(line.queue, line.part, line.worker or "", lost)
         self.kept.pop(line.name, None)
         if rules.holds and line.old_status is not None:
             self.kept[line.name] = Place(line.queue, line.part)
@@ -130,7 +134,7 @@ class House:
     def _own(self, line: Line, rules: Rules) -> Iterator[str]:
         mine = [place for place in self.leased.values() if place.worker == line.worker]
         # Outcomes of queues without limits gather while their threads go on: those are leased, and executed no more.
-        in_threads = [place for place in mine if self.rules[place.queue].limits]
+        in_threads = [place for place in mine if self.rules[place.queue].limits and not place.lost]
         if len(in_threads) > self.threads:
             yield f"{len(in_threads)} leases of {self.threads} threads: {in_threads}"
         of_queue = [place for place in mine if place.queue == line.queue]
@@ -173,7 +177,7 @@ def _over(rate: dict[str, Any], begun: list[Line], part: str | None) -> Iterator
 def disorderly(lines: Sequence[Line], effects: Sequence[Effect], unlucky: set[str]) -> Iterator[str]:
     """I4, I5: what the bodies have done, counted against the claims of their runs."""
     claims = Counter(line.name for line in lines if line.claimed)
-    lost = Counter(line.name for line in lines if line.old_status == "RUNNING" and line.status in ("ENQUEUED", "DELAYED"))
+    lost = Counter(line.name for line in lines if line.given_up)
     begun = Counter((effect.run, effect.step) for effect in effects if effect.phase == "begin")
     for (run, step), times in begun.items():
         if times > min(1 + lost[run], claims[run]) and run not in unlucky:
@@ -188,9 +192,10 @@ def written_otherwise_than_once(run_ids: Iterable[str]) -> Iterator[str]:
 
 
 def overlapping(lines: Sequence[Line], effects: Sequence[Effect], queue: str, unlucky: set[str]) -> Iterator[str]:
-    """Whether bodies of two runs of a queue that takes one after another were at work at the same time."""
+    """Whether bodies of two runs of a queue that takes one after another were at work at the same time; resumed ones may."""
+    resumed = {line.name for line in lines if line.claimed and line.ahead}
     lost = {line.name for line in lines if line.old_status == "RUNNING" and line.status not in ("SUCCESS", "WAITING")}
-    of_queue = {line.name for line in lines if line.queue == queue} - lost - unlucky
+    of_queue = {line.name for line in lines if line.queue == queue} - lost - resumed - unlucky
     ours = [effect for effect in effects if effect.run in of_queue]
     for one, other in pairwise(ours):
         if other.phase == "end" and one.run != other.run:
@@ -198,7 +203,7 @@ def overlapping(lines: Sequence[Line], effects: Sequence[Effect], queue: str, un
 
 
 def interleaved(lines: Iterable[Line], queue: str) -> Iterator[str]:
-    """Whether a run of a queue that takes one after another began before the one before had ended; none is resumed's rival."""
+    """Whether a run of a queue that takes one after another began before the one before had ended; a resumed one may."""
     at_work: dict[str, str] = {}
     resumed: set[str] = set()
     for line in (line for line in lines if line.what == "run" and line.queue == queue):

@@ -61,6 +61,11 @@ class Line:
         return self.what == "run" and self.status == "RUNNING" and self.old_status == "ENQUEUED"
 
     @property
+    def given_up(self) -> bool:
+        """Whether a lease ended by nothing that the run did."""
+        return self.what == "run" and self.old_status == "RUNNING" and self.status in ("ENQUEUED", "DELAYED")
+
+    @property
     def ahead(self) -> bool:
         """Whether it was resumed, or never asked for a place."""
         return self.old_status is None or (self.old_turn or 0) < 0

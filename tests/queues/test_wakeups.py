@@ -44,10 +44,10 @@ def test_the_next_run_starts_when_a_place_is_given_back(fleet: Fleet, freed: Cal
     for queue in (house.ONE, house.STRICT, house.PARTED_STRICT):
         for _ in range(ROUNDS):
             occupying = enqueue(queue, house.occupies)
-            fleet.until(lambda: status(occupying) == "RUNNING", "it to occupy its place", EVER)  # noqa: B023
+            fleet.until(lambda: status(occupying) == "RUNNING", "it to occupy its place", EVER)  # noqa: B023 - called at once
             following = [enqueue(queue, house.leaf, 0.0) for _ in range(2)]
             freed(occupying)
-            seconds = fleet.until(lambda: all(status(h) == "SUCCESS" for h in following), f"{queue.name} to go on", EVER)  # noqa: B023
+            seconds = fleet.until(lambda: all(status(h) == "SUCCESS" for h in following), f"{queue.name} to go on", EVER)  # noqa: B023 - called at once
             print(f"{queue.name}: both had ended {seconds:.2f} s after")
             ends(occupying)  # the thread of a cancelled one goes on until it finds out
     assert not WorkflowRun.objects.unfinished().exists()
@@ -58,10 +58,10 @@ def test_the_next_run_starts_when_one_is_suspended(fleet: Fleet) -> None:
     fleet.start(2)
     for _ in range(ROUNDS):
         occupying = enqueue(house.ONE, house.occupies)
-        fleet.until(lambda: status(occupying) == "RUNNING", "it to occupy its place", EVER)  # noqa: B023
+        fleet.until(lambda: status(occupying) == "RUNNING", "it to occupy its place", EVER)  # noqa: B023 - called at once
         suspending = [enqueue(house.ONE, house.until_told) for _ in range(3)]
         ends(occupying)
-        fleet.until(lambda: all(status(h) == "WAITING" for h in suspending), "all to wait", EVER)  # noqa: B023
+        fleet.until(lambda: all(status(h) == "WAITING" for h in suspending), "all to wait", EVER)  # noqa: B023 - called at once
         for handle in suspending:
             cancel_workflow(handle.workflow_id)
 

@@ -74,6 +74,14 @@ def leaf(seconds: float = 0.0) -> str:
     return "done"
 
 
+@durable.workflow(name="house.called", queue=NARROW.name)
+def called(seconds: float = 0.0) -> str:
+    """Called directly: it counts in its queue, and asks for no place."""
+    act(seconds)
+    write()
+    return "done"
+
+
 @durable.workflow(name="house.until_told")
 def until_told() -> str:
     """Suspended until a message comes."""
