@@ -36,11 +36,13 @@ class Bar:
     What the first entry must reach.
 
     :param against: the title of another entry, whose rate ours must be ``times`` of;
+    :param rate: or so many units a second;
     :param below: or the latency's name, percentile and limit in milliseconds.
     """
 
     against: str = ""
     times: float = 0.0
+    rate: float = 0.0
     below: tuple[str, int, float] | None = None
 
 

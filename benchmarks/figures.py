@@ -57,6 +57,9 @@ def _verdict(bar: Bar, ours: Outcome, result: Result) -> Verdict | None:
         name, percent, limit = bar.below
         value = percentile(ours.latencies(name), percent) * 1000
         return Verdict(f"{name} p{percent} {value:.1f} ms, bar {limit:g} ms", value <= limit)
+    if bar.rate:
+        rate = spread(ours.rates).middle
+        return Verdict(f"{rate:,.0f}/s, bar {bar.rate:g}/s", rate >= bar.rate)
     other = result.of(bar.against)
     if other is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from durable_workflows.debouncing import Debouncer
 from durable_workflows.decorators import scheduled, step, transaction, workflow
 from durable_workflows.exceptions import (
     AwaitedWorkflowCancelled,
@@ -16,6 +17,8 @@ from durable_workflows.exceptions import (
     PayloadCorrupted,
     PayloadTooLarge,
     RegistrationConflict,
+    ScheduleConflict,
+    ScheduleNotFound,
     StepRetriesExceeded,
     StepRolledBack,
     StepTimeout,
@@ -54,14 +57,27 @@ from durable_workflows.primitives import (
     wait_first,
 )
 from durable_workflows.queues import Queue
+from durable_workflows.recurrence import ScheduleInput
+from durable_workflows.scheduling import (
+    apply_schedules,
+    backfill_schedule,
+    create_schedule,
+    delete_schedule,
+    get_schedule,
+    list_schedules,
+    pause_schedule,
+    resume_schedule,
+    trigger_schedule,
+)
 from durable_workflows.serializers import register_type
-from durable_workflows.status import WorkflowStatus
+from durable_workflows.status import ScheduleStatus, WorkflowStatus
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AwaitedWorkflowCancelled",
     "AwaitedWorkflowMaxRecoveryAttemptsExceeded",
+    "Debouncer",
     "Deduplicated",
     "DurableError",
     "InvalidUse",
@@ -73,6 +89,10 @@ __all__ = [
     "PayloadTooLarge",
     "Queue",
     "RegistrationConflict",
+    "ScheduleConflict",
+    "ScheduleInput",
+    "ScheduleNotFound",
+    "ScheduleStatus",
     "SetEnqueueOptions",
     "SetWorkflowAttributes",
     "SetWorkflowID",
@@ -88,14 +108,22 @@ __all__ = [
     "WorkflowNotFound",
     "WorkflowNotRegistered",
     "WorkflowStatus",
+    "apply_schedules",
+    "backfill_schedule",
     "cancel_workflow",
     "cancel_workflows",
+    "create_schedule",
     "current",
+    "delete_schedule",
     "get_event",
     "get_result",
+    "get_schedule",
     "get_workflow_status",
+    "list_schedules",
+    "pause_schedule",
     "recv",
     "register_type",
+    "resume_schedule",
     "resume_workflow",
     "resume_workflows",
     "retrieve_workflow",
@@ -108,6 +136,7 @@ __all__ = [
     "start_workflow",
     "step",
     "transaction",
+    "trigger_schedule",
     "wait_all",
     "wait_first",
     "workflow",

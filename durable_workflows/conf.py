@@ -113,6 +113,11 @@ def workflows_module() -> str:
     return found if isinstance(found, str) else "workflows"
 
 
+def project_setting(name: str) -> Any:
+    """A setting that is the project's own, by its name; None if there is none."""
+    return getattr(settings, name, None)
+
+
 def uses_time_zones() -> bool:
     """Whether the project stores aware datetimes."""
     return bool(settings.USE_TZ)

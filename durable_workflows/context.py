@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from durable_workflows.debouncing import Debounce
     from durable_workflows.definitions import Step, Workflow
     from durable_workflows.options import StartOptions
 
@@ -64,6 +65,10 @@ class Caller(ABC):
         """Insert several runs at once and return their ids."""
 
     @abstractmethod
+    def debounce(self, target: Workflow | Step | str, call: Any, options: StartOptions, wish: Debounce) -> str:
+        """Put a run off, or insert it, and return its id."""
+
+    @abstractmethod
     def result(self, workflow_id: str, timeout: float | None) -> Any: ...
 
     @abstractmethod
@@ -90,6 +95,10 @@ class Caller(ABC):
     @abstractmethod
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
         """Carry out an operator's verb ("cancel", "resume"), recorded when called in a workflow."""
+
+    @abstractmethod
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        """Do something with schedules ("create", "apply", ...), recorded when called in a workflow."""
 
 
 _caller: ContextVar[Caller | None] = ContextVar("durable_workflows_caller", default=None)

@@ -13,6 +13,7 @@ from durable_workflows.definitions import Scheduled, Step, Workflow
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.handles import WorkflowHandle
 from durable_workflows.queues import valid_name
+from durable_workflows.recurrence import CATCH_UP, OVERLAP
 from durable_workflows.retries import RetryPolicy
 from durable_workflows.schedules import CronSchedule
 from durable_workflows.texts import valid_text
@@ -181,21 +182,24 @@ def scheduled(
     :param cron: five fields, or six with seconds first.
     :param timezone: the zone in which the fields are read; default: UTC.
     :param catch_up: what becomes of ticks missed while no worker ran: none, the last, or all of them are started.
+    :param overlap: "skip" passes a tick over, and counts it, while an earlier run of this schedule is unfinished.
     :param queue: where the runs are put; default: the workflow's queue.
-    :raises InvalidUse: for an invalid expression or zone, for ``overlap="skip"``, which this version cannot keep, when
-        what it decorates is not a workflow, and when that has the same ticks already with other options.
+    :raises InvalidUse: for an invalid expression, zone or option, when what it decorates is not a workflow, and when that
+        has the same ticks already with other options.
     """
-    refuse("@scheduled", overlap=(overlap, "allow"))
-    if catch_up not in ("skip", "last", "all"):
-        raise InvalidUse(f"catch_up is 'skip', 'last' or 'all', not {catch_up!r}.")
+    for name, value, allowed in (("catch_up", catch_up, CATCH_UP), ("overlap", overlap, OVERLAP)):
+        if value not in allowed:
+            raise InvalidUse(f"{name} is {' or '.join(map(repr, allowed))}, not {value!r:.80}.")
     schedule = CronSchedule(cron, timezone or "UTC")
 
     def decorate(func: DurableFunction[P, R]) -> DurableFunction[P, R]:
         definition = getattr(func, "durable", None)
         if not isinstance(definition, Workflow):
             raise InvalidUse("@scheduled starts a workflow: put it above @workflow, as the outermost decorator.")
-        registry.register_schedule(Scheduled(name=definition.name, workflow=definition, cron=schedule, catch_up=catch_up,
-                                             queue=valid_name(queue) if queue is not None else None))  # fmt: skip
+        registry.register_schedule(Scheduled(
+            name=definition.name, workflow=definition, cron=schedule, catch_up=catch_up, overlap=overlap,
+            queue=valid_name(queue) if queue is not None else None,
+        ))  # fmt: skip
         return func
 
     return decorate

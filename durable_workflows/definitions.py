@@ -67,6 +67,7 @@ class Scheduled:
     workflow: Workflow
     cron: CronSchedule
     catch_up: Literal["skip", "last", "all"] = "skip"
+    overlap: Literal["allow", "skip"] = "allow"
     queue: str | None = None
 
     def __post_init__(self) -> None:

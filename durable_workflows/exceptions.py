@@ -8,6 +8,8 @@ Every error of the package, in one tree.
     ├── WorkflowConflict            (.workflow_id)
     ├── WorkflowNotRegistered       (.name)
     ├── RegistrationConflict        (.name)
+    ├── ScheduleNotFound            (.schedule_name)
+    ├── ScheduleConflict            (.schedule_name)
     ├── InvalidUse                  an argument or a place of call that cannot work
     │   └── NotInWorkflow
     ├── NotSerializable             (also TypeError)
@@ -21,7 +23,9 @@ Every error of the package, in one tree.
     ├── StepRetriesExceeded         (.step_name .attempts .errors)
     ├── StepTimeout                 (.step_name .timeout_seconds; also TimeoutError)
     ├── StepRolledBack              (.step_name)
-    └── StreamTimeout               (also TimeoutError)
+    ├── StreamTimeout               (also TimeoutError)
+    ├── BadLink
+    └── ExpiredLink
 
     ControlFlow (a BaseException)                 never to be caught by user code
     ├── Suspended
@@ -81,6 +85,22 @@ class RegistrationConflict(DurableError):
             " `name=`."
         )
         self.name = name
+
+
+class ScheduleNotFound(DurableError):
+    """There is no schedule of this name."""
+
+    def __init__(self, schedule_name: str) -> None:
+        super().__init__(f"There is no schedule named {schedule_name!r}. list_schedules() tells which there are.")
+        self.schedule_name = schedule_name
+
+
+class ScheduleConflict(DurableError):
+    """The name belongs to another schedule."""
+
+    def __init__(self, schedule_name: str, cure: str) -> None:
+        super().__init__(f"There is already a schedule named {schedule_name!r}. {cure}")
+        self.schedule_name = schedule_name
 
 
 class InvalidUse(DurableError):
@@ -185,6 +205,20 @@ class StepRolledBack(DurableError):
 
 class StreamTimeout(DurableError, TimeoutError):
     """No further stream value came in time."""
+
+
+class BadLink(DurableError):
+    """A link that was not made here, was changed, or is for something else."""
+
+    def __init__(self) -> None:
+        super().__init__("This link was not made here, or it was changed. Use the whole link, as it was sent.")
+
+
+class ExpiredLink(DurableError):
+    """A link whose time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("This link is no longer valid. Ask for a new one.")
 
 
 class ControlFlow(BaseException):

@@ -167,6 +167,13 @@ def valid_timeout(seconds: float | None) -> float | None:
     return seconds
 
 
+def valid_seconds(seconds: Any, what: str) -> float:
+    """``seconds`` itself, when it can be a span of time, 0 included. Raises ``InvalidUse``."""
+    if type(seconds) not in (int, float) or not 0 <= seconds < TOO_LONG:
+        raise InvalidUse(f"{what} is a number of seconds from 0 to under {TOO_LONG:,}, not {shown(seconds)}.")
+    return float(seconds)
+
+
 def shown(value: object) -> str:
     """What was given instead, for a message; Python refuses to write out an int of more than 4300 digits."""
     return "a longer one" if isinstance(value, int) and value >= TOO_LONG else f"{value!r}"
@@ -235,13 +242,11 @@ class SetEnqueueOptions(_Block):
             raise InvalidUse(f"A priority is a whole number from 1 to {MOST_PRIORITY}, not {priority!r}.")
         if duplication_policy not in (None, "reject", "return-existing"):
             raise InvalidUse(f"duplication_policy is 'reject' or 'return-existing', not {duplication_policy!r}.")
-        if delay is not None and (type(delay) not in (int, float) or not 0 <= delay < TOO_LONG):
-            raise InvalidUse(f"A delay is a number of seconds from 0 to under {TOO_LONG:,}, not {shown(delay)}.")
         given = {
             "priority": priority,
             "deduplication_id": _text(deduplication_id, "A deduplication id", ID_MAX_LENGTH),
             "duplication_policy": duplication_policy,
-            "delay": delay,
+            "delay": None if delay is None else valid_seconds(delay, "A delay"),
             "partition_key": _text(queue_partition_key, "A partition key", ID_MAX_LENGTH),
             "app_version": _text(app_version, "A version", VERSION_MAX_LENGTH),
         }

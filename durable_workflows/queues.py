@@ -76,15 +76,16 @@ class Queue:
         :raises Deduplicated: if an unfinished run of the queue has the ``deduplication_id`` in force.
         :raises InvalidUse: without a partition key on a queue that has partitions, and with one on any other.
         """
-        started = runtime.here().start(options_target(target), (args, kwargs), self._options())
+        started = runtime.here().start(options_target(target), (args, kwargs), self.options())
         return WorkflowHandle(started)
 
     def enqueue_many(self, target: Callable[..., Any] | str, arguments: Iterable[Any], /) -> list[WorkflowHandle[Any]]:
         """``start_many`` on this queue."""
         calls = [options.call_of(each) for each in arguments]
-        return [*map(WorkflowHandle, runtime.here().start_many(options_target(target), calls, self._options()))]
+        return [*map(WorkflowHandle, runtime.here().start_many(options_target(target), calls, self.options()))]
 
-    def _options(self) -> StartOptions:
+    def options(self) -> StartOptions:
+        """The options in force for a start on this queue, here and now. Raises ``InvalidUse``."""
         wanted = options.taken(queue=self.name)
         key = wanted.partition_key
         if self.partition_queue and key is None:

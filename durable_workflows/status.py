@@ -1,4 +1,4 @@
-"""What is told of a run and of a step: frozen values, free of models."""
+"""What is told of a run, of a step and of a schedule: frozen values, free of models."""
 
 from __future__ import annotations
 
@@ -39,3 +39,34 @@ class WorkflowStatus:
     attributes: dict[str, Any] = field(default_factory=dict)
     schedule_name: str | None = None
     user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleStatus:
+    """
+    A schedule as it stood when it was asked for.
+
+    ``status`` is "ACTIVE", "PAUSED", or "FINISHED" when no tick is left. ``note`` says why it paused itself, or what is
+    wrong with its context, which is then None.
+    """
+
+    name: str
+    workflow_name: str
+    status: str
+    cron: str | None
+    interval_seconds: float | None
+    timezone: str
+    context: Any
+    catch_up: str
+    overlap: str
+    jitter_seconds: float
+    starts_at: datetime | None
+    ends_at: datetime | None
+    queue: str | None
+    in_code: bool
+    next_fire_at: datetime | None
+    last_fire_at: datetime | None
+    skipped: int
+    note: str | None
+    created_at: datetime
+    updated_at: datetime

@@ -60,7 +60,7 @@ SECTIONS = (
     Section(
         "library",
         "Library",
-        "A pipeline that fans out over a folder of texts, counts their words on a queue and collects every result.",
+        "A pipeline that fans out over a folder of texts, counts their words on a queue with limits and collects every result.",
         "Document",
         "indexed text",
     ),

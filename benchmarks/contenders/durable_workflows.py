@@ -25,11 +25,13 @@ class DurableWorkflows(Contender):
         "calls": "run inserted with a lease, checkpoint, outcome",
         "enqueue": "one committed row for each",
         "enqueue_atomic": "all rows in one atomic() block",
+        "enqueue_bulk": "all rows in one transaction, 500 to a statement",
+        "enqueue_narrow": "one after another, on a queue with concurrency=1",
+        "drain_narrow": "as for drain, one run at a time, counted under the queue's row lock",
         "drain": DRAINED,
         "latencies": "a worker in another process hears of the enqueue",
         "orm_create": "Model.objects.create() of the row that B1a's steps write, each committed",
     }
-    absent = {"enqueue_bulk": "start_many() is not there yet"}
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -39,6 +41,7 @@ class DurableWorkflows(Contender):
         from durable_workflows import Queue
 
         self.workflows, self.Note, self.queue = workflows, models.Note, Queue("default")
+        self.narrow = Queue("narrow", concurrency=1)
         self.supervisor: Any = None
 
     def versions(self) -> dict[str, str]:
@@ -88,6 +91,19 @@ class DurableWorkflows(Contender):
             for _ in range(count):
                 self.queue.enqueue(self.workflows.one_step, PAYLOAD)
         return watch.measured(count)
+
+    def enqueue_bulk(self, count: int) -> Measured:
+        with stopwatch() as watch:
+            self.queue.enqueue_many(self.workflows.one_step, [PAYLOAD] * count)
+        return watch.measured(count)
+
+    def enqueue_narrow(self, count: int) -> Measured:
+        with stopwatch() as watch:
+            self.narrow.enqueue_many(self.workflows.one_step, [PAYLOAD] * count)
+        return watch.measured(count)
+
+    def drain_narrow(self, count: int) -> Measured:
+        return self.drain(count)
 
     def orm_create(self, count: int) -> Measured:
         with stopwatch() as watch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.case import Case
-from benchmarks.scenarios import b0_floors, b1_steps, b1a_row_steps, b2_calls, b3_enqueue, b4_drain, b5_latency
+from benchmarks.scenarios import b0_floors, b1_steps, b1a_row_steps, b2_calls, b3_enqueue, b4_drain, b5_latency, b11_narrow
 
 CASES: tuple[Case, ...] = (
     *b0_floors.CASES,
@@ -13,6 +13,7 @@ CASES: tuple[Case, ...] = (
     *b3_enqueue.CASES,
     *b4_drain.CASES,
     *b5_latency.CASES,
+    *b11_narrow.CASES,
 )
 
 

@@ -1,4 +1,4 @@
-"""What all pages share: rows are looked at, never edited, and never counted beyond a cap."""
+"""What all pages share: rows are never counted beyond a cap, and most are looked at, never edited."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class CappedPaginator(AnyPaginator):
         return rows.order_by().values("pk")[: self.cap + 1].count()
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows to look at, for those with the permission to view them. What changes a run is an action of its own."""
+class BaseAdmin(ModelAdmin):
+    """What all pages have."""
 
     paginator = CappedPaginator
     list_per_page = 50
@@ -51,6 +51,14 @@ class ReadOnlyAdmin(ModelAdmin):
     class Media:
         css = {"all": ["durable_workflows/admin.css"]}
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # PostgreSQL's driver refuses to send the character, so no row can have it.
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+
+class ReadOnlyAdmin(BaseAdmin):
+    """Rows to look at, for those with the permission to view them. What changes a run is an action of its own."""
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -59,7 +67,3 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        # PostgreSQL's driver refuses to send the character, so no row can have it.
-        return None if "\0" in object_id else super().get_object(request, object_id, from_field)

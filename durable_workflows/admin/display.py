@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -191,3 +192,8 @@ def id_label(workflow_id: str) -> SafeString:
         '<code class="dw-id" title="{}"><span class="dw-id-head">{}</span><span>{}</span></code>',
         workflow_id, workflow_id[:-8], workflow_id[-8:],
     )  # fmt: skip
+
+
+def links(found: Iterable[tuple[str, str, str]]) -> SafeString:
+    """Links side by side, each an address, its query and a label."""
+    return format_html_join(" ", '<a href="{}?{}">{}</a>', found)

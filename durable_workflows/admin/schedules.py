@@ -1,34 +1,59 @@
-"""Schedules: what is started when."""
+"""Schedules: to look at, to make, change, pause, resume, trigger, backfill and delete."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 from urllib.parse import urlencode
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import quote
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from durable_workflows.admin import display
-from durable_workflows.admin.base import ReadOnlyAdmin
-from durable_workflows.models import Schedule, ticking
+from durable_workflows import registry, scheduling
+from durable_workflows.admin import backfill, display
+from durable_workflows.admin.base import BaseAdmin
+from durable_workflows.admin.schedule_form import DECLARED, ScheduleForm, is_editable
+from durable_workflows.exceptions import DurableError
+from durable_workflows.models import Schedule, dialects, planning, reading, ticking
+from durable_workflows.models.transactions import in_write_transaction, write_transaction
+
+TOLD = ("declared", "next_tick", "last_tick", "skipped", "note", "created_at", "updated_at")
+TO_THE_SCHEDULE = "schedule"  # where the schedule's own page wants to come back to
 
 
-class ScheduleAdmin(ReadOnlyAdmin):
-    """Schedules, to look at."""
+class ScheduleAdmin(BaseAdmin):
+    """Schedules; what code declares is only paused, resumed and triggered here."""
 
-    list_display = ("name", "active", "workflow", "rule", "next_tick", "last_tick", "runs")
+    form = ScheduleForm
+    list_display = ("name", "active", "workflow", "rule", "next_tick", "last_tick", "skipped", "runs")
     list_filter = ("paused", "in_code")
     ordering = ("name",)
     search_fields = ("name", "workflow_name")
-    exclude = ("context",)
+    actions = ("pause_schedules", "resume_schedules", "trigger_schedules", "backfill_schedules")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        context = "context" if obj is None or self._may_edit_context(obj) else "shown_context"
+        return [*DECLARED, context, "paused", *(TOLD if obj else ())]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [*super().get_readonly_fields(request, obj), "declared", "shown_context"]
+        if obj is None:
+            return ()
+        declared, context = (DECLARED if obj.in_code else ()), (() if self._may_edit_context(obj) else ("context",))
+        return ["name", *declared, *context, "shown_context", *TOLD]
+
+    def _may_edit_context(self, schedule: Schedule) -> bool:
+        return is_editable(schedule.context) and not schedule.in_code
+
+    # What is shown.
 
     @admin.display(description=_("active"), boolean=True, ordering="paused")
     def active(self, schedule: Schedule) -> bool:
@@ -68,3 +93,117 @@ class ScheduleAdmin(ReadOnlyAdmin):
             return None
         shown = display.payload(schedule.context[: display.CLIP], len(schedule.context)) or display.Clipped("")
         return format_html('<pre class="dw-json">{}</pre>', shown.text + ("…" if shown.more else ""))
+
+    # What is written: by the statements of the public functions, in one transaction with the log.
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        shown = {"verbs": self._verbs(request), **(extra_context or {})}
+        return self._written(request, lambda: super(ScheduleAdmin, self).changeform_view(request, object_id, form_url, shown))
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return self._written(request, lambda: super(ScheduleAdmin, self).delete_view(request, object_id, extra_context))
+
+    def _written(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
+        """On SQLite a transaction that reads before it writes must be begun as one that writes."""
+        if request.method != "POST":
+            return view()
+        try:
+            with write_transaction(dialects.connection()):
+                return view()
+        except DurableError as error:  # such as a name that somebody else took a moment ago
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        connection = dialects.connection()
+        now = reading.database_now(connection)
+        stored = {"context": form.cleaned_data["context"]} if "context" in form.cleaned_data else {}
+        if form.plan is not None:
+            self._warn_of_unknown(request, form.plan.workflow_name)
+        if not change:
+            planning.create(connection, form.plan, now, **stored, paused=obj.paused)
+            return
+        row = planning.locked(connection, obj.name)
+        if form.plan is not None:
+            planning.amend(connection, row, form.plan, now, **(stored or {"context": row.context}))
+        (scheduling.pause_schedule if obj.paused else scheduling.resume_schedule)(obj.name)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        scheduling.delete_schedule(obj.name)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        names = list(queryset.values_list("pk", flat=True))
+
+        def delete_all(connection: BaseDatabaseWrapper) -> None:
+            for name in names:
+                planning.delete(connection, name)
+
+        in_write_transaction(delete_all)
+
+    def _warn_of_unknown(self, request: HttpRequest, name: str) -> None:
+        if name not in registry.names():
+            text = gettext("This process knows no workflow named “%(name)s”. Its runs wait until a worker does.")
+            self.message_user(request, text % {"name": name}, messages.WARNING)
+
+    # The actions.
+
+    @admin.action(description=_("Pause selected %(verbose_name_plural)s"), permissions=["change"])
+    def pause_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return self._do(request, queryset, scheduling.pause_schedule, "Paused.")
+
+    @admin.action(description=_("Resume selected %(verbose_name_plural)s"), permissions=["change"])
+    def resume_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return self._do(request, queryset, scheduling.resume_schedule, "Resumed.")
+
+    @admin.action(description=_("Trigger selected %(verbose_name_plural)s now"), permissions=["trigger"])
+    def trigger_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return self._do(request, queryset, scheduling.trigger_schedule, "Triggered.")
+
+    @admin.action(description=_("Backfill selected %(verbose_name_plural)s…"), permissions=["trigger"])
+    def backfill_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        form = backfill.answered(request)
+        if not form.is_valid():
+            return backfill.ask(self, request, list(queryset), form)
+        span = form.cleaned_data["start"], form.cleaned_data["end"]
+        logged = "Backfilled from {} to {}.".format(*(moment.isoformat() for moment in span))
+        return self._do(request, queryset, lambda name: scheduling.backfill_schedule(name, *span), logged)
+
+    def has_trigger_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may start a run of a schedule."""
+        return bool(request.user.has_perm("durable_workflows.start_workflowrun"))
+
+    def _verbs(self, request: HttpRequest) -> Sequence[tuple[str, Any, bool | None]]:
+        """Action, button, and whether it is for paused schedules, for the others, or for all."""
+        may_change, may_trigger = self.has_change_permission(request), self.has_trigger_permission(request)
+        change = [("pause_schedules", _("Pause"), False), ("resume_schedules", _("Resume"), True)] if may_change else []
+        trigger = [("trigger_schedules", _("Trigger now"), None), ("backfill_schedules", _("Backfill…"), None)]
+        return [*change, *(trigger if may_trigger else ())]
+
+    def _do(
+        self, request: HttpRequest, queryset: QuerySet[Any], act: Callable[[str], object], logged: str
+    ) -> HttpResponse | None:
+        """All of them, each with its entry in the log, or none."""
+        chosen = list(queryset)
+
+        def deed_and_log(_connection: BaseDatabaseWrapper) -> None:
+            for schedule in chosen:
+                act(schedule.name)
+            LogEntry.objects.log_actions(
+                user_id=cast(Any, request.user.pk), queryset=cast(Any, chosen), action_flag=CHANGE, change_message=logged
+            )
+
+        try:
+            in_write_transaction(deed_and_log)
+            done = ngettext("%(count)d schedule: %(verb)s", "%(count)d schedules: %(verb)s", len(chosen))
+            self.message_user(request, done % {"count": len(chosen), "verb": logged}, messages.SUCCESS)
+        except DurableError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        return self._way_back(request, chosen)
+
+    def _way_back(self, request: HttpRequest, chosen: Sequence[Schedule]) -> HttpResponse | None:
+        if request.POST.get("back") != TO_THE_SCHEDULE or len(chosen) != 1:
+            return None
+        site, name = self.admin_site.name, quote(chosen[0].name)
+        return HttpResponseRedirect(reverse("admin:durable_workflows_schedule_change", args=[name], current_app=site))

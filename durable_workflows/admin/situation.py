@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from durable_workflows.admin.display import minute, short_id
-from durable_workflows.models import Kind, QueueState, Stranded, Wait, WorkflowRun
+from durable_workflows.limits import NO_LIMITS
+from durable_workflows.models import Kind, QueueState, Stranded, Turn, Wait, WorkflowRun
+from durable_workflows.models.rules import FREE, Rules, rules_of
 from durable_workflows.states import UNFINISHED, RunState
 
 S = RunState
@@ -29,12 +31,12 @@ class Around:
     """What the rows of other tables say about some runs."""
 
     waits: dict[str, tuple[Wait, int]]  # the first wait, and how many there are
-    paused: frozenset[str]
+    queues: dict[str, Rules]  # what holds for those in which one of the runs is enqueued
 
 
 def situations(runs: Sequence[WorkflowRun]) -> dict[str, Situation]:
     """The situation of each run by its id, in at most three queries however many runs there are."""
-    around = Around(_waits_of(runs), _paused_queues(runs))
+    around = Around(_waits_of(runs), _queues_of(runs))
     return {run.pk: describe(run, around) for run in runs}
 
 
@@ -47,9 +49,10 @@ def _waits_of(runs: Sequence[WorkflowRun]) -> dict[str, tuple[Wait, int]]:
     return {row["run_id"]: (waits[row["first"]], row["number"]) for row in found if row["first"] in waits}
 
 
-def _paused_queues(runs: Sequence[WorkflowRun]) -> frozenset[str]:
-    queues = {run.queue for run in runs if run.status == S.ENQUEUED}
-    return frozenset(QueueState.objects.filter(name__in=queues, paused=True).values_list("name", flat=True))
+def _queues_of(runs: Sequence[WorkflowRun]) -> dict[str, Rules]:
+    names = {run.queue for run in runs if run.status == S.ENQUEUED}
+    rows = QueueState.objects.filter(name__in=names).values_list("name", "paused", "declared", "overrides", "revision")
+    return {name: rules_of(*row) for name, *row in rows}
 
 
 def describe(run: WorkflowRun, around: Around) -> Situation:
@@ -98,11 +101,14 @@ def _sentence(run: WorkflowRun, around: Around) -> str:
 
 
 def _enqueued(run: WorkflowRun, around: Around) -> str:
-    if run.queue in around.paused:
+    its = FREE if run.turn == Turn.AHEAD else around.queues.get(run.queue, FREE)
+    if its.problem:
+        return _("its queue's limits cannot be read")
+    if its.paused:
         return _("its queue is paused")
     if run.suspect:
         return _("waits to run alone: it may have killed a worker")
-    return _("waits for a worker")
+    return _("waits for a worker, and its queue has limits") if its.limits != NO_LIMITS else _("waits for a worker")
 
 
 def _waiting(run: WorkflowRun, around: Around) -> str:

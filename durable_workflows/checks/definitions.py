@@ -18,7 +18,7 @@ DEFAULT_QUEUE = "default"  # always there
 
 
 def check_definitions(*, app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Queues that nobody declared, functions that only one process has, schedules that cannot call their workflow."""
+    """Queues that nobody declared or that want keys, functions that only one process has, schedules that cannot call."""
     found: list[checks.CheckMessage] = []
     for definition in declared_in(app_configs):
         found += _local_function(definition)
@@ -42,7 +42,10 @@ def _belongs(definition: Definition, app_configs: Sequence[AppConfig] | None) ->
 
 def _queue(workflow: Workflow, queue: str | None) -> Iterator[checks.CheckMessage]:
     known = {DEFAULT_QUEUE, *Queue.declared}
-    if queue is None or queue in known:
+    if queue is None:
+        return
+    if queue in known:
+        yield from _partitions(workflow, Queue.declared.get(queue))
         return
     near = get_close_matches(queue, known, n=1, cutoff=0.7)
     yield checks.Warning(
@@ -51,6 +54,17 @@ def _queue(workflow: Workflow, queue: str | None) -> Iterator[checks.CheckMessag
         obj=workflow.origin,
         id="durable_workflows.W030",
     )
+
+
+def _partitions(workflow: Workflow, queue: Queue | None) -> Iterator[checks.CheckMessage]:
+    if queue is not None and queue.partition_queue:
+        yield checks.Warning(
+            f"Runs of {workflow.name!r} that are started plainly or by a schedule go to the queue {queue.name!r}, which has"
+            " partitions, and name none: all of them share one.",
+            hint="Name no queue there, and start them by enqueue() in a SetEnqueueOptions(queue_partition_key=...).",
+            obj=workflow.origin,
+            id="durable_workflows.W032",
+        )
 
 
 def _local_function(definition: Definition) -> Iterator[checks.CheckMessage]:

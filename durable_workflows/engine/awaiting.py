@@ -13,7 +13,7 @@ from durable_workflows.exceptions import (
     InvalidUse,
     WorkflowNotFound,
 )
-from durable_workflows.models import reading, slots
+from durable_workflows.models import places, reading
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import TOO_LONG, shown
@@ -58,14 +58,14 @@ def _check_place(operation: Operation, workflow_ids: Sequence[str]) -> None:
     execution = operation.execution
     if not execution.claim.holds_slot:
         return
-    stuck = execution.persistently(lambda: slots.waits_for_its_own_place(database(), execution.claim, workflow_ids))
+    stuck = execution.persistently(lambda: places.waits_for_its_own_place(database(), execution.claim, workflow_ids))
     if stuck is not None:
         claim = execution.claim
         operation.fail(
             InvalidUse(
-                f"Run {claim.id!r} would wait for run {stuck!r}, which cannot start: queue {claim.queue!r} is full, and its runs"
-                " keep their places while they wait (waiting='hold'). Put the child on another queue, or call it instead of"
-                " starting it."
+                f"Run {claim.id!r} would wait for run {stuck!r}, which cannot start: queue {claim.queue!r} is full, and its"
+                " runs keep their places while they wait (waiting='hold'). Put the child on another queue, or call it"
+                " instead of starting it."
             )
         )
 

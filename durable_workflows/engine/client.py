@@ -14,8 +14,10 @@ from typing import Any, NoReturn, TypeVar
 from durable_workflows import clock, runtime
 from durable_workflows import options as start_options
 from durable_workflows.context import Caller, Current
+from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, children, managing, messaging
+from durable_workflows.engine import awaiting, children, managing, messaging, scheduling
+from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
@@ -25,6 +27,7 @@ from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowFail
 from durable_workflows.ids import new_token
 from durable_workflows.models import correspondence, dialects, reading, starts
 from durable_workflows.models.newruns import NewRun
+from durable_workflows.models.putting_off import put_off
 from durable_workflows.models.reading import Outcome, Recorded
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction, on_commit, refuse_atomic
 from durable_workflows.options import StartOptions
@@ -54,6 +57,11 @@ class Outside(Caller):
         runtime.local()
         self._persistently(lambda: in_write_transaction(starts.insert, runs))
         return [run.id for run in runs]
+
+    def debounce(self, target: Workflow | Step | str, call: Any, options: StartOptions, wish: Debounce) -> str:
+        run = debounced_run(target, call, options, wish)
+        runtime.local()
+        return self._persistently(lambda: in_write_transaction(put_off, run, wish.period, wish.timeout))
 
     def call_workflow(self, workflow: Workflow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         connection = dialects.connection()
@@ -144,6 +152,12 @@ class Outside(Caller):
         for workflow_id in workflow_ids:
             _ring(workflow_id)
         return changed
+
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        runtime.local()  # hears of what becomes claimable, and hints to the workers
+        deed = scheduling.Deed(verb, arguments)
+        self._persistently(lambda: deed.look_ahead(dialects.connection()))
+        return self._persistently(lambda: (in_autocommit if deed.reads else in_write_transaction)(deed))
 
     # -- what only a workflow can do
 

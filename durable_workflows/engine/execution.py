@@ -18,8 +18,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import clock
 from durable_workflows.context import Caller, Current
+from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, children, managing, messaging, pauses, steps
+from durable_workflows.engine import awaiting, children, debouncing, managing, messaging, pauses, scheduling, steps
 from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
@@ -235,6 +236,9 @@ class Execution(Caller):
     def start_many(self, target: Workflow | Step | str, calls: Sequence[Any], options: StartOptions) -> list[str]:
         return children.start_many(self, target, calls, options)
 
+    def debounce(self, target: Workflow | Step | str, call: Any, options: StartOptions, wish: Debounce) -> str:
+        return debouncing.debounce(self, target, call, options, wish)
+
     def result(self, workflow_id: str, timeout: float | None) -> Any:
         return awaiting.result(self, workflow_id, timeout)
 
@@ -261,3 +265,6 @@ class Execution(Caller):
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
         return managing.manage(self, verb, workflow_ids, options)
+
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        return scheduling.perform(self, verb, arguments)

@@ -8,18 +8,22 @@ Waiting would hold that transaction, and is an error.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.context import Caller, Current
+from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import managing, messaging
+from durable_workflows.engine import managing, messaging, scheduling
+from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.operations import Operation, database
 from durable_workflows.engine.starting import Parent, child_id, inserted, new_run, new_runs
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow
 from durable_workflows.models import correspondence, reading, starts
+from durable_workflows.models.putting_off import put_off
 from durable_workflows.models.transactions import in_write_transaction, on_commit
 from durable_workflows.options import StartOptions
 from durable_workflows.serializers import dumps, loads
@@ -59,6 +63,11 @@ class InStep(Caller):
         self._started += len(runs)
         in_write_transaction(starts.insert, runs)
         return [run.id for run in runs]
+
+    def debounce(self, target: Workflow | Step | str, call: Any, options: StartOptions, wish: Debounce) -> str:
+        self._started += 1
+        run = debounced_run(target, call, options, wish, replace(self._parent(self._started), deadline=None))
+        return in_write_transaction(put_off, run, wish.period, wish.timeout)
 
     def _parent(self, number: int) -> Parent:
         """The same child id in each attempt of the step, so that one that is repeated does not start a second child."""
@@ -111,6 +120,10 @@ class InStep(Caller):
             return changed
 
         return in_write_transaction(act)
+
+    def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        deed = scheduling.Deed(verb, arguments)
+        return deed(database()) if deed.reads else in_write_transaction(deed)
 
     def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper) -> None:
         claim = self.execution.claim

@@ -98,6 +98,10 @@ class Migration(migrations.Migration):
             index=durable_workflows.models.indexes.PartialIndex(fields=['queue'], lead=('holds_slot', 'status'), name='durable_run_reserved', where=models.Q(('holds_slot', durable_workflows.models.indexes.Flag(True)), ('status__in', ['DELAYED', 'ENQUEUED', 'PAUSED', 'WAITING']))),
         ),
         migrations.AddIndex(
+            model_name='workflowrun',
+            index=durable_workflows.models.indexes.PartialIndex(fields=['queue'], lead=('turn', 'status'), name='durable_run_ahead', where=models.Q(('status', 'ENQUEUED'), ('turn', -1))),
+        ),
+        migrations.AddIndex(
             model_name='queuestart',
             index=models.Index(fields=['queue', 'at'], name='durable_start_window'),
         ),

@@ -8,7 +8,7 @@ expired are different queries on different indexes; ``OR lease < now()`` in a cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,6 +90,7 @@ class Pick:
     :param reserved: only those that have kept their place; None: with or without one.
     :param keeps: whether those taken keep their place from now on when they wait; None: as before.
     :param suspects: those that may have killed their worker, to be run alone, instead of the others.
+    :param most: instead of the number, an SQL expression that says it, with its parameters.
     """
 
     queue: str
@@ -99,38 +100,45 @@ class Pick:
     reserved: bool | None = None
     keeps: bool | None = None
     suspects: bool = False
+    most: tuple[str, Params] | None = None
 
 
 def claim(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, token: str) -> list[Claim]:
     """Take runs of a queue: what was begun goes first, then by priority, then the oldest."""
     if not claimer.names or pick.limit < 1:
         return []
-    where, params = _claimable(connection, claimer, pick)
     if connection.vendor == "mysql":
-        return _claim_in_two(connection, claimer, (pick, token), (where, params))
+        return _claim_in_two(connection, claimer, pick, token)
+    sql, params = statement(connection, claimer, pick, token)
+    with turn(connection):
+        rows = dialects.send(connection, sql, params).fetchall()
+    return read(connection, rows, claimer, token)
+
+
+def statement(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, token: str) -> tuple[str, list[Any]]:
+    """One statement that takes runs and returns them, on vendors that can."""
+    where, params = _claimable(connection, claimer, pick)
     picked = f"SELECT id FROM {RUNS} WHERE {where}{dialects.skip_locked(connection)}"
     changes, change_params = _changes(connection, claimer, pick, token)
-    columns = ", ".join(_quoted(connection))
-    if connection.vendor == "postgresql":
-        # MATERIALIZED: a join may otherwise run the subquery again for each row, and claim more than the limit.
-        sql = (
-            f"WITH picked AS MATERIALIZED ({picked}) UPDATE {RUNS} SET {changes} FROM picked"
-            f" WHERE {RUNS}.id = picked.id RETURNING {', '.join(f'{RUNS}.{column}' for column in _quoted(connection))}"
-        )
-        all_params = [*params, *change_params]
-    else:
-        sql = f"UPDATE {RUNS} SET {changes} WHERE id IN ({picked}) RETURNING {columns}"
-        all_params = [*change_params, *params]
-    with turn(connection):
-        rows = dialects.send(connection, sql, all_params).fetchall()
+    columns = _quoted(connection)
+    if connection.vendor != "postgresql":
+        return f"UPDATE {RUNS} SET {changes} WHERE id IN ({picked}) RETURNING {', '.join(columns)}", [*change_params, *params]
+    # MATERIALIZED: a join may otherwise run the subquery again for each row, and claim more than the limit.
+    sql = (
+        f"WITH picked AS MATERIALIZED ({picked}) UPDATE {RUNS} SET {changes} FROM picked"
+        f" WHERE {RUNS}.id = picked.id RETURNING {', '.join(f'{RUNS}.{column}' for column in columns)}"
+    )
+    return sql, [*params, *change_params]
+
+
+def read(connection: BaseDatabaseWrapper, rows: Iterable[Sequence[Any]], claimer: Claimer, token: str) -> list[Claim]:
+    """Rows that ``statement`` returned as claims."""
     return [_read(connection, row, claimer, token) for row in rows]
 
 
-def _claim_in_two(
-    connection: BaseDatabaseWrapper, claimer: Claimer, wanted: tuple[Pick, str], condition: tuple[str, list[Any]]
-) -> list[Claim]:
+def _claim_in_two(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, token: str) -> list[Claim]:
     """The portable form, for vendors without ``UPDATE ... RETURNING``: lock, change, read."""
-    (pick, token), (where, params) = wanted, condition
+    where, params = _claimable(connection, claimer, pick)
     with write_transaction(connection):
         sql = f"SELECT id FROM {RUNS} WHERE {where}{dialects.skip_locked(connection)}"
         ids = [row[0] for row in dialects.run(connection, sql, params).fetchall()]
@@ -141,7 +149,7 @@ def _claim_in_two(
         dialects.run(connection, f"UPDATE {RUNS} SET {changes} WHERE id IN ({marks})", [*change_params, *ids])
         columns = ", ".join(_quoted(connection))
         rows = dialects.run(connection, f"SELECT {columns} FROM {RUNS} WHERE id IN ({marks})", ids).fetchall()
-    return [_read(connection, row, claimer, token) for row in rows]
+    return read(connection, rows, claimer, token)
 
 
 def has_suspect(connection: BaseDatabaseWrapper, claimer: Claimer, queue: str) -> bool:
@@ -155,11 +163,12 @@ def has_suspect(connection: BaseDatabaseWrapper, claimer: Claimer, queue: str) -
 def _claimable(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick) -> tuple[str, list[Any]]:
     names, name_params = dialects.one_of(connection, "name", claimer.names)
     further, further_params = _further(connection, pick)
+    most, most_params = pick.most or ("%s", [pick.limit])
     sql = (
         f"status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, pick.suspects)} AND queue = %s{further} AND"
-        f" {names} AND (app_version = '' OR app_version = %s) ORDER BY {ORDER} LIMIT %s"
+        f" {names} AND (app_version = '' OR app_version = %s) ORDER BY {ORDER} LIMIT {most}"
     )
-    return sql, [pick.queue, *further_params, *name_params, claimer.app_version, pick.limit]
+    return sql, [pick.queue, *further_params, *name_params, claimer.app_version, *most_params]
 
 
 ORDER = "turn, rank, queued_at"
@@ -232,7 +241,7 @@ def claimed_with(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) 
     columns = ", ".join(_quoted(connection))
     sql = f"SELECT {columns} FROM {RUNS} WHERE worker_id = %s AND status = 'RUNNING' AND lease_token = %s"
     rows = dialects.run(connection, sql, [claimer.worker_id, token]).fetchall()
-    return [_read(connection, row, claimer, token) for row in rows]
+    return read(connection, rows, claimer, token)
 
 
 def hand_back(connection: BaseDatabaseWrapper, claims: Sequence[Claim]) -> int:

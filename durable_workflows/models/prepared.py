@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from enum import Enum
 from itertools import count
 from typing import Any
@@ -60,6 +61,21 @@ def send(connection: Any, sql: str, params: Params) -> Any:
         return _by_cursor(connection, session, sql, params)
     with connection.wrap_database_errors, session.raw.lock:
         return session.send(sql, [_text(value) for value in params])
+
+
+def send_together(connection: Any, statements: Sequence[tuple[str, Params]]) -> Answer | None:
+    """
+    Send several such statements at once, to be committed together: one round trip for all of them.
+
+    At READ COMMITTED each has a snapshot of its own, as if it had been sent after the one before. An error of any undoes all.
+
+    :returns: the rows of the last one; None if this session cannot, and nothing was sent.
+    """
+    session = _session(connection)
+    if not session.fits():
+        return None
+    with connection.wrap_database_errors, session.raw.lock:
+        return session.send_together([(sql, [_text(value) for value in params]) for sql, params in statements])
 
 
 def _session(connection: Any) -> _Session:
@@ -120,6 +136,22 @@ class _Session:
             return self.send(sql, values, last=True)
         raise self._error(result)
 
+    def send_together(self, statements: Sequence[tuple[str, list[bytes | None]]], last: bool = False) -> Answer:
+        # libpq's simple query may hold several statements, and SQL's EXECUTE calls what the protocol has prepared.
+        text = b"; ".join(self._call(sql, values) for sql, values in statements)
+        result = exec_together(self.raw.pgconn, [sql for sql, _ in statements], text)
+        if result.status in DONE:
+            return Answer(result)
+        if not last and result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == FORGOTTEN:
+            self._names.clear()
+            return self.send_together(statements, last=True)
+        raise self._error(result)
+
+    def _call(self, sql: str, values: Sequence[bytes | None]) -> bytes:
+        escape = psycopg.pq.Escaping(self.raw.pgconn).escape_literal
+        literals = b", ".join(b"NULL" if value is None else bytes(escape(value)) for value in values)
+        return b"EXECUTE %s (%s)" % (self._name(sql), literals)
+
     def _name(self, sql: str) -> bytes:
         name = self._names.get(sql)
         if name is None:
@@ -139,6 +171,11 @@ class _Session:
 def exec_prepared(pgconn: Any, sql: str, name: bytes, values: list[bytes | None]) -> Any:
     """The one call by which all of it is sent; ``sql`` is for those who watch."""
     return pgconn.exec_prepared(name, values)
+
+
+def exec_together(pgconn: Any, statements: Sequence[str], text: bytes) -> Any:
+    """The same for several; the result is that of the last one, or of the one that failed."""
+    return pgconn.exec_(text)
 
 
 def _numbered(sql: str) -> str:

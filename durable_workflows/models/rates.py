@@ -8,6 +8,8 @@ written after the claim, so it is not older than the leases that it stands for, 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -17,8 +19,21 @@ from django.db.models import Min, Sum
 from durable_workflows.limits import Limits, Rate
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.queues import QueueStart
+from durable_workflows.models.reading import database_now
 
 KEPT_SECONDS = 60.0  # at least, so that a period that is made longer finds something
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The starts in a window: how many, and when the oldest was."""
+
+    number: int = 0
+    oldest: datetime | None = None
+
+    def __add__(self, other: _Counted) -> _Counted:
+        moments = [moment for moment in (self.oldest, other.oldest) if moment is not None]
+        return _Counted(self.number + other.number, min(moments, default=None))
 
 
 class Window:
@@ -27,52 +42,48 @@ class Window:
     def __init__(self, connection: BaseDatabaseWrapper, queue: str, limits: Limits) -> None:
         self.queue = queue
         self.whole, self.part = limits.limiter, limits.partition_limiter
+        self._connection = connection
         self._starts = QueueStart.objects.using(connection.alias).filter(queue=queue)
-        counted, oldest = self._counted(self.whole) if self.whole else (Counter[str](), {})
-        self._all, self._oldest = counted.total(), min(oldest.values(), default=None)
-        self._by_partition, self._oldest_by_partition = self._counted(self.part) if self.part else (Counter[str](), {})
+        self._all = sum(self._counted(self.whole).values(), _Counted()) if self.whole else _Counted()
+        self._by_partition = self._counted(self.part) if self.part else {}
         self._new = Counter[str]()
 
-    def _counted(self, rate: Rate) -> tuple[Counter[str], dict[str, datetime]]:
-        """How many were started in each partition, and when the first of them."""
-        recent = self._starts.filter(at__gt=StatementTime(-rate.period)).values("partition_key")
+    def _counted(self, rate: Rate) -> dict[str, _Counted]:
+        recent = self._starts.filter(at__gt=StatementTime(-rate.period)).order_by().values_list("partition_key")
         rows = recent.annotate(total=Sum("number"), oldest=Min("at")).values_list("partition_key", "total", "oldest")
-        found = {partition: (total, oldest) for partition, total, oldest in rows}
-        return Counter({key: total for key, (total, _) in found.items()}), {key: at for key, (_, at) in found.items()}
+        return {partition: _Counted(total, oldest) for partition, total, oldest in rows}
 
     def left(self, partition: str) -> int | None:
         """How many runs of a partition may be started now; None: any number."""
-        left = [rate.limit - taken for rate, taken in self._rates(partition) if rate is not None]
+        left = [rate.limit - counted.number for rate, counted in self._windows(partition)]
         return max(0, min(left)) if left else None
 
-    def _rates(self, partition: str) -> list[tuple[Rate | None, int]]:
-        return [(self.whole, self._all), (self.part, self._by_partition[partition])]
+    def _windows(self, partition: str) -> Iterator[tuple[Rate, _Counted]]:
+        if self.whole is not None:
+            yield self.whole, self._all
+        if self.part is not None:
+            yield self.part, self._by_partition.get(partition, _Counted())
 
     def starting(self, partition: str, number: int) -> None:
         """So many runs of a partition are being started."""
         if number:
-            self._all += number
-            self._by_partition[partition] += number
+            self._all += _Counted(number)
+            self._by_partition[partition] = self._by_partition.get(partition, _Counted()) + _Counted(number)
             self._new[partition] += number
 
-    def seconds_until_more(self, partition: str) -> float | None:
+    def seconds_until_more(self, partition: str) -> float:
         """When the oldest start leaves the window that is full."""
-        oldest = (self._oldest, self._oldest_by_partition.get(partition))
-        waits = [
-            self._seconds_left(rate, first)
-            for (rate, taken), first in zip(self._rates(partition), oldest, strict=True)
-            if rate is not None and taken >= rate.limit
-        ]
-        return max(waits, default=None)
+        full = [(rate, counted) for rate, counted in self._windows(partition) if counted.number >= rate.limit]
+        return max((self._seconds_left(rate, counted.oldest) for rate, counted in full), default=0.0)
 
     def _seconds_left(self, rate: Rate, oldest: datetime | None) -> float:
-        if oldest is None or self._now is None:  # this very claim filled it
+        if oldest is None:  # this very claim filled it
             return rate.period
         return max(0.0, rate.period - (self._now - oldest).total_seconds())
 
     @cached_property
-    def _now(self) -> datetime | None:
-        return self._starts.annotate(now=DatabaseNow()).values_list("now", flat=True).first()
+    def _now(self) -> datetime:
+        return database_now(self._connection)
 
     def note_starts(self) -> None:
         """Write down what was started, and forget what no window reaches any more."""

@@ -27,8 +27,9 @@ def bring_forward(connection: BaseDatabaseWrapper, by: timedelta) -> None:
     runs.exclude(due_at=None, deadline=None).update(due_at=F("due_at") - by, deadline=F("deadline") - by)
     Wait.objects.using(connection.alias).exclude(due_at=None).update(due_at=F("due_at") - by)
     QueueStart.objects.using(connection.alias).update(at=F("at") - by)
-    ticks = Schedule.objects.using(connection.alias).exclude(next_fire_at=None)
-    ticks.update(next_fire_at=F("next_fire_at") - by)
+    # The dates and the anchor go along, so that the ticks of an interval stay where they are among them.
+    moments = ("next_fire_at", "next_tick_at", "starts_at", "ends_at", "created_at")
+    Schedule.objects.using(connection.alias).update(**{name: F(name) - by for name in moments})
     signals.at_commit(signals.claimable, connection.alias)
 
 

@@ -21,23 +21,31 @@ class Rules:
     """
     What holds for a queue at a time.
 
+    :param revision: of the row that says so.
     :param problem: why its row says nothing that can be kept; its runs wait then, as if it were paused.
     """
 
     limits: Limits = NO_LIMITS
     paused: bool = False
+    revision: int = 0
     problem: str = ""
 
 
 FREE = Rules()
 
 
-def rules_of(paused: object, declared: object, overrides: object) -> Rules:
+def rules_of(paused: object, declared: object, overrides: object, revision: Any) -> Rules:
     """What a queue's row says."""
     try:
-        return Rules(limits=limits_of({**_dict(declared), **_dict(overrides)}), paused=bool(paused))
+        limits = limits_of({**_dict(declared), **_dict(overrides)})
+        return Rules(limits=limits, paused=bool(paused), revision=revision)
     except InvalidUse as error:
-        return Rules(paused=True, problem=str(error))
+        return Rules(paused=True, revision=revision, problem=str(error))
+
+
+def rules_for(queue: QueueState) -> Rules:
+    """What a queue's row says, when it is there already."""
+    return rules_of(queue.paused, queue.declared, queue.overrides, queue.revision)
 
 
 def _dict(stored: object) -> Mapping[str, Any]:
@@ -48,7 +56,7 @@ def _dict(stored: object) -> Mapping[str, Any]:
 
 def read_rules(connection: BaseDatabaseWrapper) -> dict[str, Rules]:
     """What holds for each queue that has a row."""
-    rows = QueueState.objects.using(connection.alias).values_list("name", "paused", "declared", "overrides")
+    rows = QueueState.objects.using(connection.alias).values_list("name", "paused", "declared", "overrides", "revision")
     return {name: rules_of(*row) for name, *row in rows}
 
 

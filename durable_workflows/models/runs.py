@@ -22,6 +22,11 @@ def claimable(value: Wrap) -> Q:
     return Q(status=value(S.ENQUEUED), stranded=value(""), suspect=Flag(False))
 
 
+def ahead(value: Wrap) -> Q:
+    """What an operator wants to go on now; never many."""
+    return Q(turn=-1, status=value(S.ENQUEUED))
+
+
 def reserved(value: Wrap) -> Q:
     """What keeps its place in a queue without being leased."""
     states = [value(state) for state in sorted(UNFINISHED - {S.RUNNING, S.CANCELLING})]
@@ -217,6 +222,7 @@ class WorkflowRun(models.Model):
                 name="durable_run_claim", fields=["queue", "partition_key", "turn", "rank", "queued_at"],
                 where=claimable(str), lead=["status", "stranded", "suspect"],
             ),
+            PartialIndex(name="durable_run_ahead", fields=["queue"], where=ahead(str), lead=["turn", "status"]),
             PartialIndex(name="durable_run_reserved", fields=["queue"], where=reserved(str), lead=["holds_slot", "status"]),
             PartialIndex(name="durable_run_due", fields=["due_at"], where=timed(str), lead=["status"]),
             PartialIndex(name="durable_run_lease", fields=["worker_id"], where=leased(str), lead=["status"]),
@@ -230,7 +236,10 @@ class WorkflowRun(models.Model):
             ),
             PartialIndex(name="durable_run_parent", fields=["parent"], where=Q(parent__isnull=False)),
             PartialIndex(name="durable_run_fork", fields=["forked_from"], where=Q(forked_from__isnull=False)),
-            PartialIndex(name="durable_run_schedule", fields=["schedule_name"], where=Q(schedule_name__isnull=False)),
+            # An unfinished run has no `completed_at`: those of a schedule are found without a look at its finished ones.
+            PartialIndex(
+                name="durable_run_ticks", fields=["schedule_name", "completed_at"], where=Q(schedule_name__isnull=False)
+            ),
             PartialIndex(
                 name="durable_run_failed", fields=["completed_at"],
                 where=Q(status__in=[S.ERROR, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED]), lead=["status"],

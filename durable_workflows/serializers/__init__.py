@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from durable_workflows.serializers.errors import dump_error, lost_of
 from durable_workflows.serializers.hints import register_annotations
-from durable_workflows.serializers.payloads import dumps, loads
+from durable_workflows.serializers.payloads import dumps, dumps_call, loads
 from durable_workflows.serializers.registered import register_type
 from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error
 
@@ -39,6 +39,7 @@ __all__ = [
     "ErrorSummary",
     "dump_error",
     "dumps",
+    "dumps_call",
     "error_summary",
     "load_error",
     "loads",

@@ -15,7 +15,7 @@ from durable_workflows.ids import new_token
 from durable_workflows.models import claims, dialects, slots, sweeps
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.rules import FREE, read_rules
-from durable_workflows.models.slots import Want
+from durable_workflows.models.taking import Want
 from durable_workflows.models.transactions import in_write_transaction, refuse_atomic, repeated
 from durable_workflows.worker import Options, scheduling, serving
 

@@ -20,7 +20,7 @@ from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.transactions import is_lost_connection, repeated
 from durable_workflows.worker.loops import Loop
 from durable_workflows.worker.pool import Pool
-from durable_workflows.worker.serving import Serving
+from durable_workflows.worker.serving import Request, Serving
 
 GATHERING_SECONDS = 0.004
 FULL_SECONDS = 0.5
@@ -80,13 +80,26 @@ class Claiming:
     def _claim_from(self, queue: str, limit: int, suspects: bool = False) -> list[Claim]:
         if limit < 1:
             return []
-        claimer, token = self.claimer(), new_token()
-        try:
-            claimed = repeated(lambda: self.serving.take(claimer, queue, limit, token, suspects=suspects).claims)
-        except Exception as error:  # noqa: BLE001  # raised again unless the reply was lost
-            claimed = self._find_out(error, claimer, token)
+        claimed = self._taken(Request(queue=queue, limit=limit, suspects=suspects))
         self.pool.submit(claimed)
         return claimed
+
+    def take_after(self, done: Claim) -> Claim | None:
+        """
+        In the thread of a run that has ended: the next one of its queue, whose place it had.
+
+        Only where somebody may be waiting for the place, and only while other threads are free for other queues.
+        """
+        if self.suspects or not self.pool.free or self.loop.stopped.is_set() or not self.holds_lease():
+            return None
+        return next(iter(self._taken(Request(queue=done.queue, limit=1, leaving=done))), None)
+
+    def _taken(self, request: Request) -> list[Claim]:
+        claimer, token = self.claimer(), new_token()
+        try:
+            return repeated(lambda: self.serving.take(claimer, request, token).claims)
+        except Exception as error:  # noqa: BLE001  # raised again unless the reply was lost
+            return self._find_out(error, claimer, token)
 
     def _find_out(self, error: Exception, claimer: Claimer, token: str) -> list[Claim]:
         """The claim's reply was lost: its token, made here, tells whether it was committed."""
@@ -120,10 +133,11 @@ class Claiming:
             self.pool.wait_for(free + 1, min(left, FULL_SECONDS))  # what goes on beside it may take longer than it does
 
     def _with_suspects(self) -> list[str]:
-        claimer, now = self.claimer(), clock.monotonic()
-        queues = [queue for queue in self.serving.queues() if not self.serving.rules(queue).paused]
-        queues = [queue for queue in queues if self._suspects_not_before.get(queue, now) <= now]
-        return [queue for queue in queues if claims.has_suspect(dialects.connection(), claimer, queue)]
+        claimer, connection, now = self.claimer(), dialects.connection(), clock.monotonic()
+        queues = [queue for queue in self.serving.queues() if self._suspects_not_before.get(queue, now) <= now]
+        queues = [queue for queue in queues if claims.has_suspect(connection, claimer, queue)]
+        # One for which there is no place must not have the pool run empty in vain, over and over.
+        return [queue for queue in queues if self.serving.has_place(claimer, queue)]
 
     def _waits_for_empty_pool(self, until: float) -> bool:
         """Wait a moment for it, but not if it is empty, or it is too late."""

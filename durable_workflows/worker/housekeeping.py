@@ -25,6 +25,7 @@ from durable_workflows.worker.loops import Loop
 
 KEEP_WORKER_ROWS = timedelta(days=1)
 SOONEST = 0.005
+FRUITLESS = 0.1  # until it is looked again at what was due, and could not be had: another session holds its row
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Housekeeping:
             _Round(min(lease / 3, 10.0), self._wake_answered),
             _Round(600.0, self._clear_away),
         ]
+        self._fruitless = False
         self.loop = Loop("housekeeper", self._tick)
 
     def _tick(self) -> float:
@@ -63,23 +65,27 @@ class Housekeeping:
         self.claiming.suspects = pulse.suspects
         if pulse.queues or pulse.suspects:
             self.claiming.loop.wake()
+        self._fruitless = False
         _do_all([*self._due(pulse), *(duty.tick for duty in self._rounds)])
         return self._pause(pulse.seconds_until_next())
 
     def _pause(self, next_due: float | None) -> float:
         poll = config().poll_seconds * (0.8 + random.random() / 5)
-        return poll if next_due is None else min(poll, max(next_due, SOONEST))
+        return poll if next_due is None else min(poll, max(next_due, FRUITLESS if self._fruitless else SOONEST))
 
-    def _due(self, pulse: Pulse) -> Iterator[Callable[[], None]]:
+    def _due(self, pulse: Pulse) -> Iterator[Callable[[], object]]:
         if pulse.due(pulse.next_due):
             yield partial(self._batches, "woke due runs", lambda: in_write_transaction(sweeps.wake_due), wake_claimer=True)
         if pulse.due(pulse.next_deadline):
             yield partial(self._batches, "cancelled overdue runs", lambda: in_write_transaction(sweeps.cancel_overdue))
         if pulse.due(pulse.next_tick):
-            yield partial(self._batches, "started scheduled runs", scheduling.fire_due, wake_claimer=True)
+            yield self._fire_ticks
 
-    def _batches(self, what: str, batch: Callable[[], int], *, wake_claimer: bool = False) -> None:
-        """Repeat a bounded batch until it finds nothing."""
+    def _fire_ticks(self) -> None:
+        self._fruitless = not self._batches("started scheduled runs", scheduling.fire_due, wake_claimer=True)
+
+    def _batches(self, what: str, batch: Callable[[], int], *, wake_claimer: bool = False) -> int:
+        """Repeat a bounded batch until it finds nothing; returns how many it found."""
         total = 0
         while (count := batch()) and not self.loop.stopped.is_set():
             total += count
@@ -87,6 +93,7 @@ class Housekeeping:
                 self.claiming.loop.wake()
         if total:
             signals.send(signals.housekeeping, what=what, count=total)
+        return total
 
     # -- duties that come round
 
@@ -126,7 +133,7 @@ class Housekeeping:
         in_autocommit(presence.clear_away, KEEP_WORKER_ROWS)
 
 
-def _do_all(duties: Iterable[Callable[[], None]]) -> None:
+def _do_all(duties: Iterable[Callable[[], object]]) -> None:
     """One that fails must not keep the others from being done; the first of the errors is raised afterwards."""
     errors = []
     for duty in duties:

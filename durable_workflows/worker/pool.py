@@ -22,7 +22,9 @@ class Pool:
 
     :param work: executes one claim; it must not raise.
     :param prepare: is called in each thread before its first claim.
-    :param finished: is called with each claim that is executed, once its thread is free again.
+    :param following: is called with each claim that was executed, in its thread, and may return another one to go on with;
+        else the thread is free, and the claimer decides.
+    :param finished: is called with the claim after which a thread became free.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class Pool:
         size: int,
         work: Callable[[Claim], None],
         prepare: Callable[[], None],
+        following: Callable[[Claim], Claim | None] = lambda claim: None,
         finished: Callable[[Claim], None] = lambda claim: None,
     ) -> None:
         self.size = size
         self._work = work
         self._prepare = prepare
+        self._following = following
         self._finished = finished
         self._queue: SimpleQueue[Claim | None] = SimpleQueue()
         self._changed = threading.Condition()
@@ -81,19 +85,30 @@ class Pool:
         self._prepare()
         try:
             while (claim := self._queue.get()) is not None:
-                try:
-                    self._work(claim)
-                    self._tidy()
-                finally:
-                    self._done(claim)
-                    self._finished(claim)
+                following: Claim | None = claim
+                while following is not None:
+                    following = self._execute(following)
         finally:
             connections.close_all()
 
-    def _done(self, claim: Claim) -> None:
+    def _execute(self, claim: Claim) -> Claim | None:
+        following = None
+        try:
+            self._work(claim)
+            self._tidy()
+            following = self._following(claim)
+        finally:
+            self._done(claim, following)
+        if following is None:
+            self._finished(claim)
+        return following
+
+    def _done(self, claim: Claim, following: Claim | None) -> None:
         with self._changed:
             if self._running.get(claim.id) is claim:
                 del self._running[claim.id]
+            if following is not None:
+                self._running[following.id] = following
             if self.free >= self._wanted:
                 self._changed.notify_all()
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from durable_workflows import clock, signals
 from durable_workflows.limits import NO_LIMITS, Limits
 from durable_workflows.models import dialects, rules, slots
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.rules import FREE, Rules
-from durable_workflows.models.slots import Taken, Want
+from durable_workflows.models.taking import Taken, Want
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.queues import Queue
 
@@ -29,6 +30,22 @@ def declare(queues: Iterable[str]) -> None:
 def _declared(name: str) -> Limits | None:
     queue = Queue.declared.get(name)
     return queue.limits if queue else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """
+    What is asked of a queue.
+
+    :param limit: for how many runs there are threads.
+    :param suspects: those that are to be run alone.
+    :param leaving: a run that has ended and is not to be counted any more.
+    """
+
+    queue: str
+    limit: int
+    suspects: bool = False
+    leaving: Claim | None = None
 
 
 class Serving:
@@ -70,8 +87,9 @@ class Serving:
 
     def to_look_at(self, rung: bool) -> Sequence[str]:
         """The queues of which something may be claimed now."""
-        if rung:
-            self._not_before = {}
+        if rung:  # but a pause ends with a change of the row
+            paused = {queue: moment for queue, moment in self._not_before.items() if self.rules(queue).paused}
+            self._not_before = paused
         if not self._not_before:
             return self.queues()
         now = clock.monotonic()
@@ -82,19 +100,28 @@ class Serving:
         now = clock.monotonic()
         return min([longest, *(max(0.0, moment - now) for moment in self._not_before.values())])
 
-    def take(self, claimer: Claimer, queue: str, limit: int, token: str, *, suspects: bool = False) -> Taken:
-        """Claim of a queue what its limits leave of this; see ``models.slots``."""
-        its, here = self.rules(queue), Counter[str]()
-        limits = its.limits
-        if limits.worker_concurrency is not None or limits.partition_worker_concurrency is not None:
-            here = Counter(claim.partition for claim in self._held() if claim.queue == queue)
-        if limits.worker_concurrency is not None:
-            limit = min(limit, limits.worker_concurrency - here.total())
-        want = Want(queue=queue, limit=limit, mine=here, after=self._after.get(queue), suspects=suspects)
-        taken = slots.take(dialects.connection(), claimer, want, its, token)
+    def take(self, claimer: Claimer, request: Request, token: str) -> Taken:
+        """Claim what the limits leave of a request; see ``models.slots``."""
+        want, queue = self._want(request), request.queue
+        taken = slots.take(dialects.connection(), claimer, want, self.rules(queue), token)
         self._after[queue] = taken.after
         self._look_again(queue, taken)
         return taken
+
+    def has_place(self, claimer: Claimer, queue: str) -> bool:
+        """Whether a run of a queue that is to be run alone could be taken now."""
+        want = self._want(Request(queue=queue, limit=1, suspects=True))
+        return want.limit > 0 and slots.has_place(dialects.connection(), claimer, want, self.rules(queue))
+
+    def _want(self, request: Request) -> Want:
+        queue, limit, here = request.queue, request.limit, Counter[str]()
+        limits = self.rules(queue).limits
+        if limits.worker_concurrency is not None or limits.partition_worker_concurrency is not None:
+            held = (claim for claim in self._held() if claim is not request.leaving)
+            here = Counter(claim.partition for claim in held if claim.queue == queue)
+        if limits.worker_concurrency is not None:
+            limit = min(limit, limits.worker_concurrency - here.total())
+        return Want(queue=queue, limit=limit, mine=here, after=self._after.get(queue), suspects=request.suspects)
 
     def _look_again(self, queue: str, taken: Taken) -> None:
         if taken.retry_in is None:

@@ -77,7 +77,7 @@ class Shift:
         threads = options.threads or config().threads
         self.presence = _presence(options, threads)
         self.heart = Heart(self.presence, memory=self._memory, on_lost=on_lost, prepare=self._prepare)
-        self.pool = Pool(threads, self._work, self._prepare, self._finished)
+        self.pool = Pool(threads, self._work, self._prepare, self._following, self._finished)
         self.serving = Serving(options.served, self._held)
         self.claiming = Claiming(self.pool, self._claimer, self.serving, self.heart.holds_lease)
         self.housekeeping = Housekeeping(self.presence.id, options.served, self.claiming)
@@ -181,6 +181,16 @@ class Shift:
             run_claimed(claim, self.services)
         except BaseException as error:  # noqa: BLE001  # such as a database that stays away: recovery has the run
             signals.send(signals.loop_failed, loop=f"run {claim.id}", error=error, retry_in=None)
+
+    def _following(self, claim: Claim) -> Claim | None:
+        """The place in a limited queue that a run gives back is taken at once, without waking the claimer for it."""
+        if not self.serving.is_limited(claim.queue) or self.stopping.is_set():
+            return None
+        try:
+            return self.claiming.take_after(claim)
+        except Exception as error:  # noqa: BLE001  # such as a database that was away: the claimer looks again
+            signals.send(signals.loop_failed, loop="claimer", error=error, retry_in=None)
+            return None
 
     def _finished(self, claim: Claim) -> None:
         if self.serving.is_limited(claim.queue) and not self.endings.holds(claim):

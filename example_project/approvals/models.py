@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from example_project.approvals.links import run_id
+
 
 class Expense(models.Model):
     """Money that somebody spent and wants back."""
@@ -32,4 +34,4 @@ class Expense(models.Model):
 
     @property
     def run_id(self) -> str:
-        return f"expense-{self.pk}"
+        return run_id(self.pk)

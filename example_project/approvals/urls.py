@@ -10,5 +10,5 @@ app_name = "approvals"
 urlpatterns = [
     path("", views.index, name="index"),
     path("list/", views.listing, name="listing"),
-    path("answer/<str:token>/", views.answer, name="answer"),
+    path("answer/<str:token>/", views.Answer.as_view(), name="answer"),
 ]

@@ -6,18 +6,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.utils.functional import cached_property
+from django.views.decorators.http import require_safe
 
-from durable_workflows import SetWorkflowID, send
+from durable_workflows import SetWorkflowID
+from durable_workflows.web.approvals import ApprovalView
 from example_project import runs
 from example_project.approvals import links
 from example_project.approvals.forms import AnswerForm, ExpenseForm
 from example_project.approvals.models import Expense
-from example_project.approvals.workflows import TOPIC, approve_expense, message
+from example_project.approvals.workflows import approve_expense
 
 
 def index(request: HttpRequest) -> HttpResponse:
@@ -52,45 +54,22 @@ def facts() -> dict[str, Any]:
     return {"expenses": [(expense, found.get(expense.run_id)) for expense in expenses]}
 
 
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-def answer(request: HttpRequest, token: str) -> HttpResponse:
-    """
-    What the mailed link opens. Opening it decides nothing: mail programs open links too.
+class Answer(ApprovalView):
+    """What the mailed link opens; links that open nothing any more are the product's business."""
 
-    The answer is a POST, protected by Django's CSRF token as any form.
-    """
-    try:
-        expense = get_object_or_404(Expense, pk=links.read(token))
-    except links.BadLink as error:
-        return closed(request, str(error), status=404)
-    except links.ExpiredLink as error:
-        return closed(request, str(error), status=410)
-    if expense.answered_at or expense.status != Expense.Status.WAITING:
-        return closed(request, "This expense was answered before.", status=410)
-    return decide(request, expense)
+    topic = links.TOPIC
+    form_class = AnswerForm
+    template_name = "approvals/answer.html"
+    done_template_name = "approvals/thanks.html"
+    closed_template_name = "approvals/closed.html"
 
+    @cached_property
+    def expense(self) -> Expense:
+        """What is decided about."""
+        return get_object_or_404(Expense, pk=self.question.about)
 
-def decide(request: HttpRequest, expense: Expense) -> HttpResponse:
-    """Show the form, or take its answer."""
-    form = AnswerForm(request.POST or None)
-    if request.method != "POST" or not form.is_valid():
-        return render(request, "approvals/answer.html", {"form": form, "expense": expense})
-    if not pass_on(expense, message(form.approved, form.cleaned_data["note"])):
-        return closed(request, "This expense was answered before.", status=410)
-    return render(request, "approvals/thanks.html", {"approved": form.approved, "expense": expense})
+    def answer_of(self, form: BaseForm) -> Any:
+        return {"approved": form.cleaned_data["decision"] == "approve", "note": form.cleaned_data["note"]}
 
-
-@transaction.atomic
-def pass_on(expense: Expense, content: dict[str, Any]) -> bool:
-    """Use the link up and tell the workflow, both or neither; False if somebody else was quicker."""
-    unanswered = Expense.objects.filter(pk=expense.pk, answered_at=None, status=Expense.Status.WAITING)
-    if not unanswered.update(answered_at=timezone.now()):
-        return False
-    send(expense.run_id, content, topic=TOPIC)
-    return True
-
-
-def closed(request: HttpRequest, reason: str, *, status: int) -> HttpResponse:
-    """A link that opens nothing, and why."""
-    return render(request, "approvals/closed.html", {"reason": reason}, status=status)
+    def record(self, form: BaseForm) -> None:
+        Expense.objects.filter(pk=self.expense.pk).update(answered_at=timezone.now())

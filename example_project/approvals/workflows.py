@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.mail import send_mail
 from django.utils import timezone
 
 from durable_workflows import recv, step, workflow
 from example_project.approvals import links
 from example_project.approvals.models import Expense
-
-TOPIC = "answer"
 
 
 @workflow
@@ -25,7 +21,7 @@ def approve_expense(expense: int) -> str:
     address, what = read_expense(expense)
     email_link(address, what, expense)
     # The wait begins after the link was made, so it outlives the link: no answer can come too late for it.
-    answer = recv(TOPIC, timeout_seconds=links.VALID_SECONDS)
+    answer = recv(links.TOPIC, timeout_seconds=links.VALID_SECONDS)
     if answer is None:
         return settle(expense, Expense.Status.EXPIRED.value, "")
     status = Expense.Status.APPROVED if answer["approved"] else Expense.Status.REJECTED
@@ -52,8 +48,3 @@ def settle(expense: int, status: str, note: str) -> str:
     """Write the decision down."""
     Expense.objects.filter(pk=expense).update(status=status, note=note, settled_at=timezone.now())
     return status
-
-
-def message(approved: bool, note: str) -> dict[str, Any]:
-    """The answer as it is sent to the waiting workflow."""
-    return {"approved": approved, "note": note}

@@ -8,8 +8,9 @@ import uuid
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from example_project.hooks.signature import HEADER, sign
+from durable_workflows.web.webhooks import TimedSignature
 
+HEADER = "Webhook-Signature"
 YESTERDAY = 86400
 
 
@@ -25,7 +26,7 @@ def post(url: str, event: dict[str, str], secret: str, *, alteration: str = "") 
     """
     body = json.dumps(event).encode()
     at = int(time.time()) - (YESTERDAY if alteration == "late" else 0)
-    headers = {HEADER: sign(body, secret, at=at), "Content-Type": "application/json"}
+    headers = {HEADER: TimedSignature(HEADER).sign(body, secret, at), "Content-Type": "application/json"}
     if alteration == "tampered":
         body = body.replace(b'"type"', b'"Type"')
     return _answer(Request(url, data=body, headers=headers, method="POST"))

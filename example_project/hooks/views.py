@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import transaction
 from django.db.models import Count, Max
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from durable_workflows import SetWorkflowID
+from durable_workflows.web.webhooks import TimedSignature, WebhookEvent, webhook
 from example_project import runs
 from example_project.hooks import sender
-from example_project.hooks.events import MAX_BYTES, BadEvent, parse
+from example_project.hooks.events import MAX_BYTES, checked
 from example_project.hooks.forms import SenderForm
 from example_project.hooks.models import Delivery, HandledEvent, Parcel
-from example_project.hooks.signature import HEADER, BadSignature, verify
 from example_project.hooks.workflows import handle_event
+
+SENDER = "hook"
+SIGNATURE = TimedSignature(sender.HEADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +35,23 @@ class Received:
     run: runs.Run | None
 
 
-@csrf_exempt  # the sender has no cookie; its signature stands for it
-@require_POST
-def receive(request: HttpRequest) -> HttpResponse:
-    """Take an event: check it, start its workflow, answer at once. A second delivery gets the same answer."""
-    if len(request.body) > MAX_BYTES:
-        return refusal(413, f"An event has at most {MAX_BYTES} bytes.")
-    try:
-        verify(request.body, request.headers.get(HEADER, ""), secret(), now=time.time())
-        event = parse(request.body)
-    except BadSignature as error:
-        return refusal(401, str(error))
-    except BadEvent as error:
-        return refusal(400, str(error))
-    accept(event)
-    return JsonResponse({"accepted": event["id"]}, status=202)
-
-
-@transaction.atomic
-def accept(event: dict[str, Any]) -> None:
-    """Note the delivery and start the event's workflow, if it has none yet; when this commits nothing can be lost."""
-    Delivery.objects.create(event_id=event["id"])
-    with SetWorkflowID(run_id(event["id"])):
-        handle_event.start(event)
-
-
-def refusal(status: int, reason: str) -> JsonResponse:
-    """An answer that says what is wrong."""
-    return JsonResponse({"error": reason}, status=status)
-
-
 def secret() -> str:
     """What the sender and we share."""
-    return str(settings.EXAMPLE["WEBHOOK_SECRET"])
+    found: str = settings.EXAMPLE["WEBHOOK_SECRET"]
+    return found
+
+
+@webhook(handle_event, sender=SENDER, secret=secret, signature=SIGNATURE, max_bytes=MAX_BYTES)
+def receive(request: HttpRequest, event: WebhookEvent) -> dict[str, Any]:
+    """Note the delivery, in one transaction with the start of the event's workflow, if it has none yet."""
+    known = checked(event.data)
+    Delivery.objects.create(event_id=event.id)
+    return known
 
 
 def run_id(event_id: str) -> str:
     """The id of the workflow that handles an event."""
-    return f"hook-{event_id}"
+    return f"{SENDER}-{event_id}"
 
 
 @require_safe

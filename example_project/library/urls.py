@@ -11,5 +11,6 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("build/", views.build, name="build"),
     path("state/", views.state, name="state"),
+    path("texts/<str:path>/index/", views.reindex, name="reindex"),
     path("texts/<str:path>", views.read, name="read"),
 ]

@@ -10,10 +10,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from durable_workflows import Deduplicated
 from example_project.library import texts
+from example_project.library.line import line
 from example_project.library.models import Build, Document
 from example_project.library.search import search
-from example_project.library.workflows import indexing_workflow
+from example_project.library.workflows import index_one, indexing_workflow
 
 
 @require_safe
@@ -31,6 +33,20 @@ def build(request: HttpRequest) -> HttpResponse:
     return redirect("library:index")
 
 
+@require_POST
+def reindex(request: HttpRequest, path: str) -> HttpResponse:
+    """Index one text again, unless it is about to be."""
+    if path not in texts.paths():
+        raise Http404(path)
+    try:
+        handle = index_one(path)
+    except Deduplicated as error:
+        messages.warning(request, f"That text is in the line already, as run {error.workflow_id}.")
+    else:
+        messages.success(request, f"Indexing was started as run {handle.workflow_id}, ahead of the others.")
+    return redirect("library:index")
+
+
 @require_safe
 def state(request: HttpRequest) -> HttpResponse:
     """The part of the page that changes."""
@@ -45,6 +61,7 @@ def facts() -> dict[str, Any]:
         "words": documents.aggregate(words=Sum("words"))["words"] or 0,
         "bundled": len(texts.paths()),
         "build": Build.objects.first(),
+        "line": line(),
     }
 
 
@@ -55,4 +72,4 @@ def read(request: HttpRequest, path: str) -> HttpResponse:
         text = texts.load(path)
     except FileNotFoundError as error:
         raise Http404(str(error)) from error
-    return render(request, "library/read.html", {"text": text})
+    return render(request, "library/read.html", {"text": text, "path": path})

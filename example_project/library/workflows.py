@@ -1,18 +1,20 @@
 """
 The indexing pipeline: one run fans out over a queue, one child per text, and collects every result.
 
-A worker that dies loses nothing but the texts it was counting, and only those are counted again.
+A worker that dies loses nothing but the texts it was counting, and only those are counted again. The queue takes care that
+the folder is not read by too many at once, however many workers there are, and that no text is indexed twice at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from durable_workflows import Queue, WorkflowHandle, current, step, workflow
+from durable_workflows import Queue, SetEnqueueOptions, WorkflowHandle, current, step, workflow
 from example_project.library import texts
 from example_project.library.models import Build, Document, Posting
 
-queue = Queue("indexing_queue")
+queue = Queue("indexing_queue", concurrency=4, limiter={"limit": 5, "period": 1})
+BULK = 10  # the priority of a whole folder; a text that somebody asks for has none, and goes first
 
 
 @workflow
@@ -25,13 +27,24 @@ def indexing_workflow(paths: list[str]) -> int:
     """
     handles: list[WorkflowHandle[int]] = []
     for path in paths:
-        handle: WorkflowHandle[int] = queue.enqueue(index_document, path)
-        handles.append(handle)
+        # A text that another build is about to index is not indexed twice: both await the one run.
+        with SetEnqueueOptions(priority=BULK, deduplication_id=path, duplication_policy="return-existing"):
+            handles.append(queue.enqueue(index_document, path))
     indexed_words = 0
     for handle in handles:
         indexed_words += handle.get_result()
     record_build(len(paths), indexed_words)
     return indexed_words
+
+
+def index_one(path: str) -> WorkflowHandle[int]:
+    """
+    Index one text, ahead of those that are indexed with their folder.
+
+    :raises Deduplicated: if it is about to be indexed anyway.
+    """
+    with SetEnqueueOptions(deduplication_id=path):
+        return queue.enqueue(index_document, path)
 
 
 @workflow

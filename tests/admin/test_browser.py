@@ -14,10 +14,10 @@ from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from durable_workflows.models import Kind, WorkflowRun
+from durable_workflows.models import Kind, QueueState, WorkflowRun
 from durable_workflows.states import RunState
 from tests.admin.conftest import RUNS, page_of
-from tests.admin.rows import dumps, error_text, make_attempt, make_message, make_run, make_step, make_wait
+from tests.admin.rows import dumps, error_text, make_attempt, make_message, make_queue, make_run, make_step, make_wait
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -27,6 +27,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH"),
 ]
 
+QUEUES = "/admin/durable_workflows/queuestate/"
+QUEUE_PAGES = [QUEUES, f"{QUEUES}add/", f"{QUEUES}documents-of-tenants/change/", f"{QUEUES}broken/change/"]
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 T = TypeVar("T")
 
@@ -112,7 +114,16 @@ def fill() -> WorkflowRun:
     make_attempt(run, 2)
     make_wait(run, Kind.RECV, key="paid")
     make_message(run, payload=dumps("x" * 600))
+    fill_queues()
     return run
+
+
+def fill_queues() -> None:
+    """One with everything, and one that cannot be read."""
+    parts = {"partition_concurrency": 2, "partition_limiter": {"limit": 5, "period": 1.5}}
+    limits = {"concurrency": 8, "waiting": "hold", "partition_queue": True, **parts}
+    make_queue("documents-of-tenants", declared=limits, overrides={"concurrency": 4, "worker_concurrency": None}, paused=True)
+    make_queue("broken", declared=["x" * 200], overrides={"concurrency": "lots", "limiter": 5})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -122,8 +133,10 @@ def test_every_label_can_be_read(visit: Callable[..., Any], scheme: str) -> None
     def look(page: Page, url: str) -> list[tuple[str, float]]:
         page.goto(url + RUNS)
         found = page.evaluate(CONTRASTS)
-        page.goto(url + page_of(run.pk))
-        return [*found, *page.evaluate(CONTRASTS)]
+        for address in (page_of(run.pk), *QUEUE_PAGES):
+            page.goto(url + address)
+            found += page.evaluate(CONTRASTS)
+        return found  # type: ignore[no-any-return]
 
     contrasts = visit(look, color_scheme=scheme)
     assert len(contrasts) > 2 * len(RunState)
@@ -136,12 +149,12 @@ def test_no_page_is_wider_than_the_screen(visit: Callable[..., Any], width: int)
 
     def look(page: Page, url: str) -> list[int]:
         beyond = []
-        for address in (RUNS, page_of(run.pk)):
+        for address in (RUNS, page_of(run.pk), *QUEUE_PAGES):
             page.goto(url + address)
             beyond.append(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
         return beyond
 
-    assert visit(look, viewport={"width": width, "height": 800}) == [0, 0]
+    assert visit(look, viewport={"width": width, "height": 800}) == [0] * (2 + len(QUEUE_PAGES))
 
 
 def test_a_click_selects_the_whole_id(visit: Callable[..., Any]) -> None:
@@ -211,3 +224,47 @@ def test_a_part_of_a_name_filters_the_list(visit: Callable[..., Any]) -> None:
         return page.locator("#result_list .dw-name").all_inner_texts()
 
     assert visit(look) == ["index"]
+
+
+def test_a_schedule_is_added_paused_and_triggered_by_clicks(visit: Callable[..., Any]) -> None:
+    def look(page: Page, url: str) -> list[str]:
+        page.goto(f"{url}/admin/durable_workflows/schedule/add/")
+        for name, value in (("name", "feed"), ("workflow_name", "feeds.poll"), ("cron", "nonsense"), ("context", '{"a": 1}')):
+            page.fill(f"[name={name}]", value)
+        page.click("[name=_save]")
+        said = [page.inner_text(".errorlist")]
+        page.fill("[name=cron]", "0 9 * * MON-FRI")
+        page.click("[name=_save]")
+        page.wait_for_url("**/schedule/")
+        page.click("#result_list .field-name a")
+        for button, done in (("Pause", "Paused"), ("Resume", "Resumed"), ("Trigger now", "Triggered")):
+            page.click(f".dw-buttons >> text={button}")
+            said.append(page.inner_text(f".messagelist >> text={done}"))
+        said.append(str(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")))
+        return said
+
+    error, *done, beyond = visit(look)
+    assert "'nonsense' has 1 fields" in error
+    assert done == ["1 schedule: Paused.", "1 schedule: Resumed.", "1 schedule: Triggered."]
+    assert beyond == "0"
+    assert WorkflowRun.objects.get().schedule_name == "feed"
+
+
+def test_a_limit_is_overridden_by_the_keyboard_alone(visit: Callable[..., Any]) -> None:
+    make_queue("mail", declared={"concurrency": 10})
+
+    def look(page: Page, url: str) -> str:
+        page.goto(f"{url}{QUEUES}mail/change/")
+        page.focus("[name=paused]")
+        page.keyboard.press("Space")
+        page.focus("[name=concurrency_0]")
+        page.keyboard.type("at most")
+        page.keyboard.press("Tab")
+        page.keyboard.type("4")
+        page.keyboard.press("Enter")
+        page.wait_for_url(url + QUEUES)
+        return page.inner_text("#content-start")
+
+    assert "was changed successfully" in visit(look)
+    queue = QueueState.objects.get()
+    assert (queue.paused, queue.overrides) == (True, {"concurrency": 4})

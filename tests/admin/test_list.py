@@ -122,6 +122,21 @@ def test_a_paused_queue_is_the_reason(admin_client: Client) -> None:
     assert "its queue is paused" in row_of(admin_client, queue="slow")
 
 
+@pytest.mark.parametrize(
+    ("queue", "fields", "text"),
+    [
+        ({"paused": True}, {"turn": -1}, "waits for a worker"),  # resumed by hand, so it is run all the same
+        ({"overrides": {"concurrency": 0}}, {}, "its queue's limits cannot be read"),
+        ({"declared": {"concurrency": 1}}, {}, "waits for a worker, and its queue has limits"),
+        ({"declared": {"concurrency": 1}, "overrides": {"concurrency": None}}, {}, "waits for a worker default"),
+    ],
+    ids=str,
+)
+def test_a_queue_that_holds_a_run_up(admin_client: Client, queue: dict[str, Any], fields: dict[str, Any], text: str) -> None:
+    make_queue("default", **queue)
+    assert text in row_of(admin_client, **fields).replace("&#x27;", "'")
+
+
 @pytest.mark.parametrize("number", [5, 200])
 def test_the_list_costs_the_same_for_few_and_for_many(
     admin_client: Client, django_assert_num_queries: Callable[[int], Any], number: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import durable_workflows as durable
@@ -96,3 +97,21 @@ def start_two() -> list[str]:
 @durable.workflow
 def starts_two_in_a_step() -> list[str]:
     return start_two()
+
+
+@durable.workflow
+def plans_badly() -> str:
+    durable.create_schedule("good", greet, "0 * * * *")
+    try:
+        durable.create_schedule("good", greet, "1 * * * *")
+    except durable.ScheduleConflict as error:
+        said = str(error).split(" Take another name")[0]
+    try:
+        durable.create_schedule("bad", greet, "nonsense")
+    except durable.InvalidUse:
+        pass
+    try:
+        durable.backfill_schedule("good", datetime(1990, 1, 1), datetime(2025, 1, 1))
+    except durable.InvalidUse:
+        return said
+    return "not refused"

@@ -13,10 +13,11 @@ import pytest
 from django.core.management import BaseCommand
 
 import durable_workflows
-from durable_workflows import WorkflowStatus, conf, models, signals, testing
+from durable_workflows import ScheduleStatus, WorkflowStatus, conf, models, signals, testing
 from durable_workflows.context import Current
 from durable_workflows.management.commands.durable_worker import Command
 from durable_workflows.models.runs import WorkflowRunQuerySet
+from durable_workflows.web import approvals, tokens, webhooks
 from tests.docs.snippets import Snippet, snippets
 from tests.processes import ROOT
 
@@ -30,8 +31,11 @@ def section(heading: str) -> str:
     return re.split(rf"^#+ `{heading}`\n", TEXT, flags=re.MULTILINE)[1].split("\n#", 1)[0]
 
 
+MODULES = (durable_workflows, testing, webhooks, tokens, approvals)
+
+
 def public(name: str) -> Any:
-    return getattr(durable_workflows, name, None) or getattr(testing, name)
+    return next(getattr(module, name) for module in MODULES if name in module.__all__)
 
 
 @pytest.mark.parametrize("snippet", SIGNATURES, ids=lambda snippet: snippet.code.partition("(")[0])
@@ -50,8 +54,11 @@ def shape(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
 
 def test_every_function_has_its_signature_told() -> None:
     names = {snippet.code.partition("(")[0] for snippet in SIGNATURES}
-    things = {name: public(name) for name in (*durable_workflows.__all__, *testing.__all__)}
-    told_in_words = {"WorkflowStatus", "InProcessWorker", "Journey"}
+    things = {name: public(name) for module in MODULES for name in module.__all__}
+    told_in_words = {
+        "ScheduleStatus", "WorkflowStatus", "InProcessWorker", "Journey", "WebhookEvent", "Question", "ApprovalView",
+        "ApprovalForm",
+    }  # fmt: skip
     errors = {name for name, thing in things.items() if isinstance(thing, type) and issubclass(thing, BaseException)}
     assert set(things) - names - errors - told_in_words == set()
 
@@ -66,9 +73,21 @@ def test_a_setting_has_its_default_told(key: str) -> None:
 
 
 def test_the_fields_of_values_are_told() -> None:
-    for value, heading in ((WorkflowStatus, "WorkflowStatus"), (Current, "current")):
+    told = ((WorkflowStatus, "WorkflowStatus"), (ScheduleStatus, "ScheduleStatus"), (Current, "current"))
+    for value, heading in told:
         missing = [field.name for field in fields(value) if f"`{field.name}`" not in section(heading)]
         assert not missing, f"{heading}: {missing}"
+
+
+@pytest.mark.parametrize("name", [*webhooks.__all__, *tokens.__all__, *approvals.__all__])
+def test_a_name_of_the_views_is_told(name: str) -> None:
+    assert inspect.getdoc(public(name))
+    assert section(name).strip()
+
+
+def test_the_parts_of_a_webhook_and_a_question_are_told() -> None:
+    for value, heading in ((webhooks.WebhookEvent, "WebhookEvent"), (tokens.Question, "Question")):
+        assert not [field.name for field in fields(value) if f"`{field.name}`" not in section(heading)]
 
 
 def test_the_questions_to_runs_are_told() -> None:

@@ -171,8 +171,14 @@ def two_sides() -> Iterator[tuple[Side, Side]]:
 
         return execute_gated
 
+    def gated_together(connection: Any, statements: Any) -> Any:
+        if side := getattr(_side, "current", None):
+            side.stop_before(statements[-1][0])
+        return together(connection, statements)
+
     for name, execute in HOT.items():  # the statements that pass by Django's wrappers
         setattr(prepared, name, gated(execute))
+    together, prepared.send_together = prepared.send_together, gated_together
     first, second = Side("first"), Side("second")
     try:
         yield first, second
@@ -181,6 +187,7 @@ def two_sides() -> Iterator[tuple[Side, Side]]:
         second.close()
         for name, execute in HOT.items():
             setattr(prepared, name, execute)
+        prepared.send_together = together
 
 
 @dataclass

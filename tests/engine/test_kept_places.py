@@ -11,7 +11,7 @@ from durable_workflows import Queue, registry, send
 from durable_workflows.ids import new_token
 from durable_workflows.models import WorkflowRun, recovery, rules, slots
 from durable_workflows.models.claims import Claim, Claimer
-from durable_workflows.models.slots import Want
+from durable_workflows.models.taking import Want
 from durable_workflows.models.transactions import in_write_transaction
 from durable_workflows.states import RunState
 from tests.engine.born import execute

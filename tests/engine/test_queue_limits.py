@@ -25,7 +25,7 @@ from durable_workflows.ids import new_token
 from durable_workflows.models import QueueStart, QueueState, WorkflowRun, recovery, rules, slots
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.rules import FREE
-from durable_workflows.models.slots import Want
+from durable_workflows.models.taking import Want
 from durable_workflows.models.transactions import in_write_transaction
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain, travel
@@ -38,6 +38,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @workflow
 def returns(value: Any = None) -> Any:
     return value
+
+
+@workflow(queue="parted")
+def keyless() -> None:
+    pass
 
 
 @workflow
@@ -212,6 +217,16 @@ def test_one_goes_on_after_the_partition_that_had_its_turn_last() -> None:
         enqueue(queue, 2, queue_partition_key=key)
     assert [claim.partition for claim in take(queue, 3, after="x")] == ["y", "z", "a"]
     assert sorted(claim.partition for claim in take(queue, 40)) == [*"bcdefghijklmnopqrstuvwx"]
+
+
+def test_runs_without_a_key_have_their_turns_too() -> None:
+    """A plain start of a workflow whose queue has partitions names none."""
+    serving.declare([Queue("parted", partition_queue=True, partition_concurrency=1).name])
+    started = [start_workflow(keyless).workflow_id for _ in range(2)]
+    [first] = take(Queue.declared["parted"])
+    assert (first.id, first.partition) == (started[0], "")
+    execute(first)
+    assert ids(take(Queue.declared["parted"], after="")) == started[1:]
 
 
 def test_a_partition_of_which_enough_is_under_way_on_this_worker() -> None:

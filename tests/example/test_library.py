@@ -8,10 +8,21 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from durable_workflows import SetWorkflowID
+from durable_workflows.models import QueueState, WorkflowRun
+from durable_workflows.testing import drain, travel
 from example_project.library import texts
 from example_project.library.models import Document, Posting
 from example_project.library.search import search
-from example_project.library.workflows import count_terms, index_document, store_counts
+from example_project.library.workflows import (
+    BULK,
+    count_terms,
+    index_document,
+    index_one,
+    indexing_workflow,
+    queue,
+    store_counts,
+)
 
 
 @pytest.mark.parametrize("path", texts.paths())
@@ -69,3 +80,59 @@ def test_the_button_starts_the_pipeline(client: Client, run_ids: Callable[[], li
 def test_a_text_is_indexed_by_its_workflow() -> None:
     words = index_document("alice.txt")
     assert words == Document.objects.get(path="alice.txt").words == sum(count_terms("alice.txt").values())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_builds_at_once_index_each_text_once() -> None:
+    paths = texts.paths()[:3]
+    for run_id in ("one", "other"):
+        with SetWorkflowID(run_id):
+            indexing_workflow.start(paths)
+    drain(queues=["default"])
+    assert WorkflowRun.objects.for_queue(queue.name).count() == 3
+    drain()
+    sums = [WorkflowRun.objects.get(pk=run_id).status for run_id in ("one", "other")]
+    assert sums == ["SUCCESS", "SUCCESS"]
+    assert sorted(document.path for document in Document.objects.all()) == paths
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_folder_is_indexed_no_faster_than_the_queue_allows() -> None:
+    with SetWorkflowID("build"):
+        indexing_workflow.start(texts.paths())
+    drain()
+    assert Document.objects.count() == 5
+    travel(seconds=1.1)
+    drain()
+    assert Document.objects.count() == 10
+
+
+@pytest.mark.django_db
+def test_a_text_that_somebody_asks_for_goes_first_and_only_once(client: Client) -> None:
+    for path in ("alice.txt", "walden.txt"):
+        assert client.get(f"/library/texts/{path}/index/").status_code == 405
+        assert "ahead of the others" in client.post(f"/library/texts/{path}/index/", follow=True).content.decode()
+    again = client.post("/library/texts/alice.txt/index/", follow=True).content.decode()
+    first = WorkflowRun.objects.get(deduplication_id="alice.txt")
+    assert f"in the line already, as run {first.pk}" in again
+    assert first.priority < BULK
+    assert client.post("/library/texts/nothing.txt/index/").status_code == 404
+    drain()
+    assert index_one("alice.txt").workflow_id != first.pk
+
+
+@pytest.mark.django_db
+def test_the_page_shows_the_line_and_its_limits(client: Client) -> None:
+    index_one("alice.txt")
+    assert re.search(
+        r"in the line</dt><dd>1<.*at once at most</dt><dd>4<.*any 1 s at most</dt><dd>5<", shown(client), re.DOTALL
+    )
+    now = WorkflowRun.objects.get().created_at
+    overrides = {"concurrency": 2, "limiter": None}
+    QueueState.objects.create(name=queue.name, overrides=overrides, paused=True, created_at=now, updated_at=now)
+    page = shown(client)
+    assert re.search(r"which is paused</dt><dd>1<.*at once at most</dt><dd>2<.*at a time</dt><dd>∞<", page, re.DOTALL)
+
+
+def shown(client: Client) -> str:
+    return client.get("/library/state/").content.decode()

@@ -15,7 +15,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from durable_workflows import SetWorkflowID
 from example_project.hooks.models import Delivery, HandledEvent
-from example_project.hooks.signature import HEADER, WINDOW_SECONDS, BadSignature, sign, verify
+from example_project.hooks.sender import HEADER
+from example_project.hooks.views import SIGNATURE
 from example_project.hooks.workflows import handle_event
 from tests.example.conftest import WEBHOOK_SECRET
 
@@ -26,7 +27,7 @@ RunIds = Callable[[], list[str]]
 def deliver(client: Client, event: Any = EVENT, **changes: Any) -> Any:
     """Post an event as the sender does; ``changes``: another ``secret``, ``at``, ``header`` or ``body`` than signed."""
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    header = sign(body, changes.get("secret", WEBHOOK_SECRET), at=changes.get("at", int(time.time())))
+    header = SIGNATURE.sign(body, changes.get("secret", WEBHOOK_SECRET), changes.get("at"))
     headers = {HEADER: changes.get("header", header)}
     return client.post("/hooks/in/", changes.get("body", body), content_type="application/json", headers=headers)
 
@@ -85,21 +86,10 @@ def test_what_the_sender_did_not_sign_is_refused(sender: Client, run_ids: RunIds
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("away", [-WINDOW_SECONDS - 60, WINDOW_SECONDS + 60])
+@pytest.mark.parametrize("away", [-360, 360])
 def test_a_signature_outside_of_the_window_is_refused(sender: Client, run_ids: RunIds, away: int) -> None:
     assert deliver(sender, at=int(time.time()) + away).status_code == 401
     assert run_ids() == []
-
-
-def test_the_window_is_exact() -> None:
-    header = sign(b"body", "secret", at=1000)
-    verify(b"body", header, "secret", now=1000 + WINDOW_SECONDS)
-    verify(b"body", header, "secret", now=1000 - WINDOW_SECONDS)
-    for now in (1001 + WINDOW_SECONDS, 999 - WINDOW_SECONDS):
-        with pytest.raises(BadSignature, match="seconds away"):
-            verify(b"body", header, "secret", now=now)
-    with pytest.raises(BadSignature, match="does not fit"):
-        verify(b"body", header.replace("t=1000", "t=1001"), "secret", now=1000)
 
 
 @pytest.mark.django_db

@@ -44,6 +44,7 @@ def _watch_psycopg() -> None:
     from durable_workflows.models import prepared as hot
 
     hot.exec_prepared = _blocking(hot.exec_prepared)
+    hot.exec_together = _blocking(hot.exec_together)
     own, prepared, declare = BaseConnection._exec_command, BaseCursor._maybe_prepare_gen, ServerCursorMixin._declare_gen
 
     def exec_command(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from durable_workflows.models import WorkflowRun, claims, presence, recovery, sweeps
+from durable_workflows.models import WorkflowRun, claims, presence, recovery, sweeps, ticking
 from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.runs import Stranded
 from tests.scale import crowd
@@ -75,6 +75,8 @@ def test_every_duty_reads_the_index_of_its_own_rows(subtests: pytest.Subtests) -
         check_that_a_kept_plan_is_as_good()
     with subtests.test("unknown names"):
         check_that_unknown_names_cost_nothing_once_they_are_set_aside()
+    with subtests.test("ticks that may not overlap"):
+        check_that_finished_runs_of_a_schedule_cost_nothing()
     with subtests.test("end"), connection.cursor() as cursor:
         WorkflowRun.objects.all()._raw_delete(connection.alias)
         cursor.execute("ANALYZE")  # the next tests' tables are small again
@@ -147,3 +149,9 @@ def check_that_unknown_names_cost_nothing_once_they_are_set_aside() -> None:
         check(*CASES[what])
     check(lambda db: sweeps.readmit_known(db, known), "durable_run_unclaimable", 0, 5, 0)
     check(lambda db: sweeps.readmit_known(db, [(crowd.UNKNOWN, "")]), "durable_run_unclaimable", 1000, 0, 40)
+
+
+def check_that_finished_runs_of_a_schedule_cost_nothing() -> None:
+    WorkflowRun.objects.filter(status="ERROR").update(schedule_name="nightly")
+    analyze()
+    check(lambda db: len(ticking.busy(db, ["nightly"])), "durable_run_ticks", 0, 10, 0)

@@ -61,6 +61,24 @@ def test_the_queue_of_a_schedule_counts_too() -> None:
     assert "'nightly'" in message
 
 
+def test_runs_that_name_no_partition() -> None:
+    Queue("tenants", partition_queue=True)
+    Queue("mail", concurrency=1)
+    workflow(queue="tenants")(top)
+    [(identity, message)] = found()
+    assert identity == "W032"
+    assert "'tenants'" in message
+    monthly = workflow(name="tests.monthly", queue="mail")(top)
+    scheduled("0 * * * *", queue="tenants")(monthly)
+    assert [identity for identity, _ in found()] == ["W032", "W032"]
+
+
+def test_an_enqueued_workflow_is_left_alone() -> None:
+    Queue("tenants", partition_queue=True)
+    workflow(top)
+    assert found() == []
+
+
 def test_a_function_that_only_one_process_has() -> None:
     @workflow
     def inner() -> None: ...

@@ -229,6 +229,17 @@ def test_threads_share_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
          ["06 03:00+0100", "07 02:30+0100"]),
         ("Africa/Casablanca", "30 * * * *", "2025-02-23T02:00+01:00", "2025-02-23T03:00+00:00",
          ["23 02:30+0100", "23 02:30+0000"]),
+        # Two hours at once, in the Antarctic: 01:00 UTC is 01:00 before and 03:00 after; and back.
+        ("Antarctica/Troll", "30 1,2 * * *", "2025-03-29T12:00+00:00", "2025-03-30T12:00+02:00", ["30 03:00+0200"]),
+        ("Antarctica/Troll", "30 1,2 * * *", "2025-10-25T12:00+02:00", "2025-10-26T12:00+00:00",
+         ["26 01:30+0200", "26 02:30+0200"]),
+        ("Antarctica/Troll", "30 * * * *", "2025-10-26T01:00+02:00", "2025-10-26T03:00+00:00",
+         ["26 01:30+0200", "26 02:30+0200", "26 01:30+0000", "26 02:30+0000"]),
+        # Midnight: Cairo's 25 April 2025 begins at 01:00, its 30 October ends twice.
+        ("Africa/Cairo", "@daily", "2025-04-24T12:00+02:00", "2025-04-26T12:00+03:00", ["25 01:00+0300", "26 00:00+0300"]),
+        ("Africa/Cairo", "30 23 * * *", "2025-10-30T12:00+03:00", "2025-10-31T12:00+02:00", ["30 23:30+0300"]),
+        ("Africa/Cairo", "@hourly", "2025-10-30T22:30+03:00", "2025-10-31T00:00+02:00",
+         ["30 23:00+0300", "30 23:00+0200", "31 00:00+0200"]),
         # No change at all.
         ("Asia/Kolkata", "30 2 * * *", "2025-03-29T00:00+05:30", "2025-03-31T00:00+05:30",
          ["29 02:30+0530", "30 02:30+0530"]),
@@ -257,6 +268,14 @@ CHANGES = {
     "America/Sao_Paulo": ["2018-11-04 03:00", "2018-02-18 02:00"],
     "Africa/Casablanca": ["2025-02-23 02:00", "2025-04-06 02:00"],
     "UTC": ["2025-03-30 01:00"],
+    # Two hours, three quarters of one, midnight itself in both directions, and the seasons of the south.
+    "Antarctica/Troll": ["2025-03-30 01:00", "2025-10-26 01:00"],
+    "Pacific/Chatham": ["2025-04-05 14:00", "2025-09-27 14:00"],
+    "Europe/London": ["2025-03-30 01:00", "2025-10-26 01:00"],
+    "Africa/Cairo": ["2025-04-24 22:00", "2025-10-30 21:00"],
+    "America/Havana": ["2025-03-09 05:00", "2025-11-02 05:00"],
+    "Asia/Beirut": ["2025-03-29 22:00", "2025-10-25 21:00"],
+    "America/Santiago": ["2025-04-06 03:00", "2025-09-07 04:00"],
 }
 MINUTES = ["*", "*/15", "*/7", "0", "30", "59", "5,35", "0-29", "10-50/20", "*/60", "0-59"]
 HOURS = ["*", "*/2", "*/3", "0", "1", "2", "3", "23", "1,2", "0-3", "22,23,0", "*/24", "0-23"]
@@ -463,8 +482,8 @@ def test_a_machine_without_zones_knows_utc_and_is_told_what_to_install(monkeypat
     def no_zone(key: str) -> ZoneInfo:
         raise ZoneInfoNotFoundError(key)
 
-    monkeypatch.setattr("durable_workflows.schedules.ZoneInfo", no_zone)
-    monkeypatch.setattr("durable_workflows.schedules.available_timezones", set)
+    monkeypatch.setattr("durable_workflows.schedules.cron.ZoneInfo", no_zone)
+    monkeypatch.setattr("durable_workflows.schedules.cron.available_timezones", set)
     with pytest.raises(InvalidUse, match="Install the package tzdata"):
         CronSchedule("11 22 3 4 *", "Europe/Berlin")
     assert CronSchedule("11 22 3 4 *").next_after(utc("2025-01-01")) == utc("2025-04-03 22:11")

@@ -8,6 +8,7 @@ BASE_DIR = Path(__file__).resolve().parent
 SECRET_KEY = "only for the docs' tests"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
+PAYMENTS_WEBHOOK_SECRET = "whsec_of_the_docs"
 USE_TZ = True
 TIME_ZONE = "UTC"
 ROOT_URLCONF = "urls"

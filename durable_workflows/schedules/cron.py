@@ -66,7 +66,7 @@ class CronSchedule:
 
         :raises InvalidUse: if ``moment`` is naive, or if no tick follows within 50 years.
         """
-        return _plan(self.expression, self.timezone).neighbour(_utc(moment), forward=True)
+        return _plan(self.expression, self.timezone).neighbour(aware_utc(moment), forward=True)
 
     def latest_at_or_before(self, moment: datetime) -> datetime:
         """
@@ -74,7 +74,7 @@ class CronSchedule:
 
         :raises InvalidUse: if ``moment`` is naive, or if no tick precedes it within 50 years.
         """
-        return _plan(self.expression, self.timezone).neighbour(_utc(moment), forward=False)
+        return _plan(self.expression, self.timezone).neighbour(aware_utc(moment), forward=False)
 
     def interval_at(self, moment: datetime) -> timedelta:
         """How far the tick at or before ``moment`` and the next one after it are apart; always positive."""
@@ -86,8 +86,8 @@ class CronSchedule:
 
         :raises InvalidUse: if one of the two is naive.
         """
-        end = _utc(until)
-        return takewhile(lambda tick: tick <= end, self._all_after(_utc(after)))
+        end = aware_utc(until)
+        return takewhile(lambda tick: tick <= end, self._all_after(aware_utc(after)))
 
     def _all_after(self, moment: datetime) -> Iterator[datetime]:
         while True:
@@ -95,7 +95,8 @@ class CronSchedule:
             yield moment
 
 
-def _utc(moment: object) -> datetime:
+def aware_utc(moment: object) -> datetime:
+    """``moment`` in UTC. Raises ``InvalidUse`` if it is naive, or no datetime."""
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidUse(
             f"A schedule needs an aware datetime, not {moment!r}: give it a time zone, for example with"

@@ -1,0 +1,1 @@
+"""Views that take signed events and answers to mailed forms."""
