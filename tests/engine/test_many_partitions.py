@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from durable_workflows import Queue, registry, resume_workflow
+from durable_workflows import Queue, registry, resume_workflow, send
 from durable_workflows.ids import new_token
-from durable_workflows.models import WorkflowRun, rules, slots
+from durable_workflows.models import WorkflowRun, rules, slots, taking
 from durable_workflows.models.claims import Claimer
-from durable_workflows.models.slots import Taken, Want
+from durable_workflows.models.taking import Taken, Want
 from durable_workflows.worker import serving
-from tests.engine.test_queue_limits import enqueue, take
+from tests.engine.born import execute
+from tests.engine.test_queue_limits import enqueue, take, waits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committing", "unparked")]
 KEYS = [f"k{number:02}" for number in range(40)]
@@ -22,9 +23,9 @@ LOOKS = 20
 
 @pytest.fixture
 def short_walks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "SHORTEST_WALK", 2)
-    monkeypatch.setattr(slots, "LONGEST_WALK", 4)
-    monkeypatch.setattr(slots, "FARTHEST_WALK", 8)
+    monkeypatch.setattr(taking, "SHORTEST_WALK", 2)
+    monkeypatch.setattr(taking, "LONGEST_WALK", 4)
+    monkeypatch.setattr(taking, "FARTHEST_WALK", 8)
 
 
 def look(queue: Queue, after: str | None) -> Taken:
@@ -44,30 +45,41 @@ def until_found(queue: Queue, after: str | None = None) -> str:
     raise AssertionError("It was never found.")
 
 
-FULL: list[dict[str, Any]] = [
-    {"concurrency": 1}, {"limiter": {"limit": 1, "period": 600}},
-    {"partition_concurrency": 1}, {"partition_limiter": {"limit": 1, "period": 600}},
-]  # fmt: skip
-
-
 @pytest.mark.usefixtures("short_walks")
-@pytest.mark.parametrize("limits", FULL, ids=str)
-def test_what_may_be_taken_is_found_however_many_cannot_give_anything(limits: dict[str, Any]) -> None:
-    queue = Queue("many-parted", partition_queue=True, **limits)
+@pytest.mark.parametrize("limit", [{"partition_concurrency": 1}, {"partition_limiter": {"limit": 1, "period": 600}}], ids=str)
+def test_the_one_partition_that_has_room_is_found_among_many_that_have_none(limit: dict[str, Any]) -> None:
+    queue = Queue("many-parted", partition_queue=True, **limit)
     for key in KEYS:
         enqueue(queue, 2, queue_partition_key=key)
     serving.declare([queue.name])
+    for before in [None, *KEYS[:-2]]:
+        assert len(take(queue, 1, after=before)) == 1
+    assert look(queue, None).claims == [], "it is farther than one claim looks"
+    assert WorkflowRun.objects.get(pk=until_found(queue)).partition_key == KEYS[-1]
+    assert WorkflowRun.objects.running().count() == len(KEYS)
+
+
+@pytest.mark.usefixtures("short_walks")
+@pytest.mark.parametrize("limit", [{"concurrency": 1}, {"limiter": {"limit": 1, "period": 600}}], ids=str)
+def test_what_is_resumed_is_found_though_the_queue_is_full(limit: dict[str, Any]) -> None:
+    queue = Queue("many-parted", partition_queue=True, **limit)
     for key in KEYS:
-        take(queue, 1, after=key)
-    assert WorkflowRun.objects.running().count() == (1 if limits.keys() & {"concurrency", "limiter"} else len(KEYS))
-    assert look(queue, None).claims == []
-    wanted = WorkflowRun.objects.enqueued().get(partition_key=KEYS[-1], queued_at=latest(KEYS[-1])).pk
+        enqueue(queue, 1, queue_partition_key=key)
+    assert len(take(queue, 5)) == 1
+    wanted = WorkflowRun.objects.get(partition_key=KEYS[-1]).pk
     resume_workflow(wanted)
     assert until_found(queue) == wanted
 
 
-def latest(key: str) -> Any:
-    return WorkflowRun.objects.enqueued().filter(partition_key=key).latest("queued_at").queued_at
+@pytest.mark.usefixtures("short_walks")
+def test_a_woken_run_is_found_though_the_window_is_full() -> None:
+    queue = Queue("many-parted", partition_queue=True, limiter={"limit": 1, "period": 600})
+    [waiting] = enqueue(queue, 1, waits, queue_partition_key="zz")
+    execute(take(queue)[0])
+    for key in KEYS:
+        enqueue(queue, 1, queue_partition_key=key)
+    send(waiting, "now", topic="go")
+    assert until_found(queue) == waiting
 
 
 @pytest.mark.usefixtures("short_walks")

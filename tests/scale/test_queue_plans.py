@@ -14,11 +14,11 @@ import pytest
 from django.db import connection
 
 from durable_workflows.limits import Limits, Rate
-from durable_workflows.models import QueueState, WorkflowRun, claims, rates, rules, slots
+from durable_workflows.models import QueueState, WorkflowRun, claims, places, rates, rules, slots, taking
 from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.queues import QueueStart
 from durable_workflows.models.rules import Rules
-from durable_workflows.models.slots import Taken, Want
+from durable_workflows.models.taking import AHEAD, Taken, Want
 from tests.scale import crowd
 from tests.scale.plans import Explained, explain
 from tests.scale.test_indexes import NUMBER, analyze
@@ -92,9 +92,9 @@ def uses(explained: Explained, index: str) -> bool:
 
 
 CASES: dict[str, tuple[Duty, tuple[str, ...]]] = {
-    "occupied": (lambda db: slots._occupied(db, "mail"), ("durable_run_lease", "durable_run_reserved")),
-    "partitions": (lambda db: slots._heads(db, "reports", None, 8), ("durable_run_claim",)),
-    "partitions after one": (lambda db: slots._heads(db, "reports", "k5", 8), ("durable_run_claim",)),
+    "occupied": (lambda db: places.occupied_by(db, "mail"), ("durable_run_lease", "durable_run_reserved")),
+    "partitions": (lambda db: places.heads(db, "reports", None, 8), ("durable_run_claim",)),
+    "partitions after one": (lambda db: places.heads(db, "reports", "k5", 8), ("durable_run_claim",)),
     "kept": (
         lambda db: claims.claim(db, ME, Pick(queue="slow", limit=4, partition=None, reserved=True, keeps=True), "token"),
         ("durable_run_reserved",),
@@ -102,6 +102,10 @@ CASES: dict[str, tuple[Duty, tuple[str, ...]]] = {
     "not kept": (
         lambda db: claims.claim(db, ME, Pick(queue="slow", limit=4, reserved=False, keeps=True), "token"),
         ("durable_run_claim",),
+    ),
+    "resumed": (
+        lambda db: claims.claim(db, ME, Pick(queue="mail", limit=4, partition=None, turns=AHEAD), "token"),
+        ("durable_run_ahead",),
     ),
     "begun": (lambda db: claims.claim(db, ME, Pick(queue="mail", limit=4, turns="turn <= 0"), "token"), ("durable_run_claim",)),
     "new": (lambda db: claims.claim(db, ME, Pick(queue="mail", limit=4, turns="turn > 0"), "token"), ("durable_run_claim",)),
@@ -164,7 +168,7 @@ def test_ten_thousand_partitions_cost_no_more_than_ten(subtests: pytest.Subtests
     for what, limits in FULL.items():
         with subtests.test(f"no room: {what}"):
             few, many = (compared(what, queue, limits, taken=0) for queue in ("few", "many"))
-            assert many.pages <= 2 * few.pages + PAGES_PER_PARTITION * 2 * slots.FARTHEST_WALK
+            assert many.pages <= 2 * few.pages + PAGES_PER_PARTITION * 2 * taking.FARTHEST_WALK
             assert len(many.plans) <= len(few.plans) + 10
 
 
