@@ -22,8 +22,8 @@ class Pool:
 
     :param work: executes one claim; it must not raise.
     :param prepare: is called in each thread before its first claim.
-    :param following: is called with each claim that was executed, in its thread, and may return another one to go on with;
-        else the thread is free, and the claimer decides.
+    :param following: is called with each claim that was executed, in its thread, and may return another one to go on with,
+        about which it has told ``go_on``; else the thread is free, and the claimer decides.
     :param finished: is called with the claim after which a thread became free.
     """
 
@@ -67,6 +67,13 @@ class Pool:
         for claim in claims:
             self._queue.put(claim)
 
+    def go_on(self, done: Claim, following: Claim) -> None:
+        """The thread of the one executes the other from now on."""
+        with self._changed:
+            if self._running.get(done.id) is done:
+                del self._running[done.id]
+            self._running[following.id] = following
+
     def wait_for(self, free: int, seconds: float) -> int:
         """Block until so many claims could start, or the time is over; returns how many could."""
         with self._changed:
@@ -98,17 +105,15 @@ class Pool:
             self._tidy()
             following = self._following(claim)
         finally:
-            self._done(claim, following)
+            self._done(claim)
         if following is None:
             self._finished(claim)
         return following
 
-    def _done(self, claim: Claim, following: Claim | None) -> None:
+    def _done(self, claim: Claim) -> None:
         with self._changed:
             if self._running.get(claim.id) is claim:
                 del self._running[claim.id]
-            if following is not None:
-                self._running[following.id] = following
             if self.free >= self._wanted:
                 self._changed.notify_all()
 
