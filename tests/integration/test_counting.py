@@ -6,7 +6,6 @@ import threading
 
 import pytest
 from django.db import connections
-from pytest import MonkeyPatch
 
 from durable_workflows import Queue, SetEnqueueOptions
 from durable_workflows.models import Worker, WorkflowRun, slots
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ENOUGH = 1.0  # seconds for the other claim, if nothing keeps it from being made
 
 
-def test_two_threads_do_not_take_one_each_of_a_partition_that_may_have_one_here(monkeypatch: MonkeyPatch) -> None:
+def test_two_threads_do_not_take_one_each_of_a_partition_that_may_have_one_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread goes on with another partition's run while the claimer is claiming, and the other way round."""
     queue = Queue("counted", partition_queue=True, partition_worker_concurrency=1)
     Worker.objects.create(id="me", pid=1, lease_seconds=30, started_at=DatabaseNow(), heartbeat_at=DatabaseNow())
