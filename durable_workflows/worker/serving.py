@@ -82,6 +82,9 @@ class Serving:
         if stamp is not None and stamp == self._stamp:
             return
         found = in_autocommit(rules.read_rules)
+        if missing := set(self.queues()) - set(found):  # somebody has deleted a row, which does not make its queue a free one
+            declare(missing)
+            found = in_autocommit(rules.read_rules)
         for queue, its in found.items():
             if its.problem and its != self.rules(queue):
                 signals.send(signals.queue_unreadable, queue=queue, problem=its.problem)

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 
 from durable_workflows import Queue, SetEnqueueOptions
-from durable_workflows.models import Worker, WorkflowRun, slots
+from durable_workflows.models import QueueState, Worker, WorkflowRun, slots
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.taking import Taken
@@ -59,3 +59,14 @@ def test_two_threads_do_not_take_one_each_of_a_partition_that_may_have_one_here(
 def _claim(claiming: Claiming, queue: str) -> None:
     claiming._claim_from(queue, 1)
     connections.close_all()
+
+
+def test_a_queue_whose_row_was_deleted_is_not_free_of_its_limits() -> None:
+    queue = Queue("forgotten", concurrency=1)
+    serving.declare([queue.name])
+    serves = Serving(lambda: (queue.name,), list)
+    serves.read()
+    QueueState.objects.all().delete()
+    serves.read("another stamp")
+    assert serves.rules(queue.name).limits == queue.limits
+    assert QueueState.objects.get().pk == queue.name
