@@ -17,7 +17,8 @@ AHEAD = f"turn = {Turn.AHEAD.value}"  # what an operator wants to go on now, wha
 CONTENDED = 0.02  # seconds after which a queue is looked at again that another worker was claiming from
 SATURATED = 0.2  # and one whose places are all taken, if nobody tells sooner that one is free
 PAUSED = 1.0
-SHORTEST_WALK, LONGEST_WALK = 8, 512  # partitions looked up at once
+SHORTEST_WALK, LONGEST_WALK = 8, 128  # partitions looked up at once
+FARTHEST_WALK = 256  # and during one claim, which is under the lock; the next one goes on from there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,14 +168,23 @@ class Taking:
 
     def _partitions(self) -> Iterator[list[tuple[str, int]]]:
         """
-        All partitions with something to claim, in turn, each with the turn of its first run; a few at a time.
+        The partitions with something to claim, in turn, each with the turn of its first run; a few at a time.
 
         A queue without partitions may have runs with keys all the same: it had partitions, or whoever enqueued them says so.
         """
-        after = self.want.after if self.limits.partition_queue else ""
+        looked_at = 0
+        for chunk in self._all_partitions():
+            yield chunk
+            looked_at += len(chunk)
+            if looked_at >= FARTHEST_WALK:
+                return self._retry(SATURATED)
+
+    def _all_partitions(self) -> Iterator[list[tuple[str, int]]]:
+        before_all = None if self.limits.partition_queue else ""
+        after = before_all if self.want.after is None else self.want.after
         yield from self._walk(after, None)
-        if after is not None and self.limits.partition_queue:
-            yield from self._walk(None, after)
+        if after != before_all:
+            yield from self._walk(before_all, after)
 
     def _walk(self, after: str | None, until: str | None) -> Iterator[list[tuple[str, int]]]:
         number = max(self.room, SHORTEST_WALK)

@@ -80,8 +80,9 @@ class Claiming:
     def _claim_from(self, queue: str, limit: int, suspects: bool = False) -> list[Claim]:
         if limit < 1:
             return []
-        claimed = self._taken(Request(queue=queue, limit=limit, suspects=suspects))
-        self.pool.submit(claimed)
+        with self.serving.counting(queue):
+            claimed = self._taken(Request(queue=queue, limit=limit, suspects=suspects))
+            self.pool.submit(claimed)
         return claimed
 
     def take_after(self, done: Claim) -> Claim | None:
@@ -92,7 +93,11 @@ class Claiming:
         """
         if self.suspects or not self.pool.free or self.loop.stopped.is_set() or not self.holds_lease():
             return None
-        return next(iter(self._taken(Request(queue=done.queue, limit=1, leaving=done))), None)
+        with self.serving.counting(done.queue):
+            following = next(iter(self._taken(Request(queue=done.queue, limit=1, leaving=done))), None)
+            if following is not None:
+                self.pool.go_on(done, following)
+        return following
 
     def _taken(self, request: Request) -> list[Claim]:
         claimer, token = self.claimer(), new_token()

@@ -22,8 +22,8 @@ class Pool:
 
     :param work: executes one claim; it must not raise.
     :param prepare: is called in each thread before its first claim.
-    :param following: is called with each claim that was executed, in its thread, and may return another one to go on with;
-        else the thread is free, and the claimer decides.
+    :param following: is called with each claim that was executed, in its thread, and may return another one to go on with,
+        about which it has told ``go_on``; else the thread is free, and the claimer decides.
     :param finished: is called with the claim after which a thread became free.
     """
 
@@ -43,7 +43,8 @@ class Pool:
         self._queue: SimpleQueue[Claim | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._wanted = size  # as many free ones as somebody waits for; waking him for fewer costs each run a switch
-        self._running: dict[str, Claim] = {}
+        # By id and token: a run that was cancelled and resumed may be claimed again while its first thread is still at it.
+        self._running: dict[tuple[str, str], Claim] = {}
         self._threads = [threading.Thread(target=self._serve, name=f"durable-{number}", daemon=True) for number in range(size)]
 
     def start(self) -> None:
@@ -56,16 +57,22 @@ class Pool:
         return self.size - len(self._running)
 
     def running(self) -> dict[str, Claim]:
-        """The claims that are being executed, by run id."""
+        """The claims that are being executed, by run id; of two of one run the later."""
         with self._changed:
-            return dict(self._running)
+            return {claim.id: claim for claim in self._running.values()}
 
     def submit(self, claims: list[Claim]) -> None:
         """Execute claims, no more than were ``free``."""
         with self._changed:
-            self._running |= {claim.id: claim for claim in claims}
+            self._running |= {_key(claim): claim for claim in claims}
         for claim in claims:
             self._queue.put(claim)
+
+    def go_on(self, done: Claim, following: Claim) -> None:
+        """The thread of the one executes the other from now on."""
+        with self._changed:
+            self._running.pop(_key(done), None)
+            self._running[_key(following)] = following
 
     def wait_for(self, free: int, seconds: float) -> int:
         """Block until so many claims could start, or the time is over; returns how many could."""
@@ -98,17 +105,14 @@ class Pool:
             self._tidy()
             following = self._following(claim)
         finally:
-            self._done(claim, following)
+            self._done(claim)
         if following is None:
             self._finished(claim)
         return following
 
-    def _done(self, claim: Claim, following: Claim | None) -> None:
+    def _done(self, claim: Claim) -> None:
         with self._changed:
-            if self._running.get(claim.id) is claim:
-                del self._running[claim.id]
-            if following is not None:
-                self._running[following.id] = following
+            self._running.pop(_key(claim), None)
             if self.free >= self._wanted:
                 self._changed.notify_all()
 
@@ -126,6 +130,10 @@ class Pool:
             elif connection.errors_occurred and not _usable(connection):
                 connection.close()
             connection.errors_occurred = False
+
+
+def _key(claim: Claim) -> tuple[str, str]:
+    return claim.id, claim.token
 
 
 def _usable(connection: BaseDatabaseWrapper) -> bool:

@@ -8,9 +8,12 @@ claimable, or a place was given back.
 
 from __future__ import annotations
 
-from collections import Counter
+import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from durable_workflows import clock, signals
 from durable_workflows.limits import NO_LIMITS, Limits
@@ -64,6 +67,7 @@ class Serving:
         self._stamp: object = None
         self._not_before: dict[str, float] = {}
         self._after: dict[str, str | None] = {}
+        self._counting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def rules(self, queue: str) -> Rules:
         """What held for a queue when the rows were last read."""
@@ -78,6 +82,9 @@ class Serving:
         if stamp is not None and stamp == self._stamp:
             return
         found = in_autocommit(rules.read_rules)
+        if missing := set(self.queues()) - set(found):  # somebody has deleted a row, which does not make its queue a free one
+            declare(missing)
+            found = in_autocommit(rules.read_rules)
         for queue, its in found.items():
             if its.problem and its != self.rules(queue):
                 signals.send(signals.queue_unreadable, queue=queue, problem=its.problem)
@@ -99,6 +106,15 @@ class Serving:
         """Until a queue is to be looked at again."""
         now = clock.monotonic()
         return min([longest, *(max(0.0, moment - now) for moment in self._not_before.values())])
+
+    def counting(self, queue: str) -> AbstractContextManager[Any]:
+        """
+        Holds for a claim until what it took is among what is held, where that is counted by partition.
+
+        Two threads that have counted alike could take a run of the same partition each. Where no partition counts, the run
+        whose thread is claiming stands for the one that it takes.
+        """
+        return self._counting[queue] if self.rules(queue).limits.partition_worker_concurrency is not None else nullcontext()
 
     def take(self, claimer: Claimer, request: Request, token: str) -> Taken:
         """Claim what the limits leave of a request; see ``models.slots``."""

@@ -3,7 +3,7 @@ The invariants of durable execution, checked for one family of runs after whatev
 
 The evidence is the rows as anybody may read them, and the ledger that was written outside of the engine. Each function
 checks one invariant and returns what it found against it, as sentences that begin with its number. I7 (limits are never
-exceeded by lease holders) comes with the limits of queues, which this version refuses.
+exceeded by lease holders) is checked by ``tests.queues``.
 """
 
 from __future__ import annotations

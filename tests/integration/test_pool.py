@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from django.db import connection
@@ -36,3 +37,23 @@ def test_a_run_that_leaves_a_lost_connection_behind_takes_no_thread_with_it() ->
         assert pool.wait_for(1, 30) == 1
     pool.stop()
     assert worked == [("first", "durable-0"), ("second", "durable-0")]
+
+
+def test_a_run_that_is_claimed_again_while_its_first_thread_is_at_it_takes_another_thread() -> None:
+    """It was cancelled and resumed; what is free are threads, not runs."""
+    let_go = threading.Event()
+    pool = Pool(2, lambda claim: _wait(let_go), lambda: None)
+    pool.start()
+    pool.submit([claim("same")])
+    assert pool.free == 1
+    again = replace(claim("same"), token="another")
+    pool.submit([again])
+    assert pool.free == 0
+    assert pool.running() == {"same": again}
+    let_go.set()
+    assert pool.wait_for(2, 30) == 2
+    pool.stop()
+
+
+def _wait(let_go: threading.Event) -> None:
+    assert let_go.wait(30)

@@ -1,0 +1,1 @@
+"""Whether queues keep their limits with real worker processes, as ledgers of the database's own tell it."""
