@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from durable_workflows.engine import joining
+from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import Effect, Operation, database
 from durable_workflows.exceptions import (
     AwaitedWorkflowCancelled,
     AwaitedWorkflowMaxRecoveryAttemptsExceeded,
     InvalidUse,
+    WorkflowFailed,
     WorkflowNotFound,
 )
 from durable_workflows.models import places, reading
 from durable_workflows.models.steps import Kind
 from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import TOO_LONG, shown
-from durable_workflows.serializers import dump_error, dumps
+from durable_workflows.serializers import dump_error, dumps, error_summary, loads
 from durable_workflows.states import RunState
 
 if TYPE_CHECKING:
@@ -77,6 +79,18 @@ def effect_of(workflow_id: str, outcome: reading.Outcome) -> Effect:
     if outcome.status == RunState.MAX_RECOVERY_ATTEMPTS_EXCEEDED:
         return Effect(error=dump_error(AwaitedWorkflowMaxRecoveryAttemptsExceeded(workflow_id)), child_id=workflow_id)
     return Effect(output=outcome.output, error=outcome.error, child_id=workflow_id)
+
+
+def answer_of(workflow_id: str, outcome: reading.Outcome) -> Any:
+    """Return or raise how a run ended, for whoever awaits it outside of any workflow. Raises ``WorkflowFailed``."""
+    effect = effect_of(workflow_id, outcome)
+    recorded = reading.Recorded("", "", effect.output, effect.error, None)
+    try:
+        return answer(recorded, f"run {workflow_id!r}")
+    except Unreadable:
+        if effect.error is None:
+            return loads(effect.output or "null", what=f"result of run {workflow_id!r}")
+        raise WorkflowFailed(workflow_id, *error_summary(effect.error)) from None
 
 
 def first(execution: Execution, workflow_ids: Sequence[str], timeout: float | None) -> str:

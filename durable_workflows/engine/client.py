@@ -18,20 +18,19 @@ from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
 from durable_workflows.engine import awaiting, children, following, managing, messaging, scheduling, selecting
 from durable_workflows.engine.debouncing import debounced_run
-from durable_workflows.engine.history import Unreadable, answer
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
 from durable_workflows.engine.services import PlainServices, persistently, remembered
 from durable_workflows.engine.starting import Lease, begun, inserted, new_run, new_runs
-from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowFailed, WorkflowNotFound
+from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowNotFound
 from durable_workflows.ids import new_token
 from durable_workflows.models import correspondence, dialects, reading, starts
 from durable_workflows.models.newruns import NewRun
 from durable_workflows.models.putting_off import put_off
-from durable_workflows.models.reading import Outcome, Recorded
+from durable_workflows.models.reading import Outcome
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction, on_commit, refuse_atomic
 from durable_workflows.options import StartOptions
-from durable_workflows.serializers import dumps, error_summary, loads
+from durable_workflows.serializers import dumps, loads
 from durable_workflows.talk import Alternatives, Selected, SendMessage
 
 T = TypeVar("T")
@@ -94,7 +93,7 @@ class Outside(Caller):
         outcome = self._wait_for([workflow_id], timeout, "waiting for a result").get(workflow_id)
         if outcome is None:
             raise WorkflowNotFound(workflow_id)
-        return _answer(workflow_id, outcome)
+        return awaiting.answer_of(workflow_id, outcome)
 
     def wait_first(self, workflow_ids: Sequence[str], timeout: float | None) -> str:
         return awaiting.first_ended(workflow_ids, self._wait_for(workflow_ids, timeout, "waiting for a run"))
@@ -239,17 +238,6 @@ def _inside_atomic(doing: str) -> InvalidUse:
 
 def _insert_leased(connection: Any, run: NewRun) -> bool:
     return bool(starts.insert(connection, [run]))
-
-
-def _answer(workflow_id: str, outcome: Outcome) -> Any:
-    effect = awaiting.effect_of(workflow_id, outcome)
-    recorded = Recorded("", "", effect.output, effect.error, None)
-    try:
-        return answer(recorded, f"run {workflow_id!r}")
-    except Unreadable:
-        if effect.error is None:
-            return loads(effect.output or "null", what=f"result of run {workflow_id!r}")
-        raise WorkflowFailed(workflow_id, *error_summary(effect.error)) from None
 
 
 def _ring(run_id: str) -> None:

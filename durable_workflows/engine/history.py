@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from durable_workflows.exceptions import ControlFlow, PayloadCorrupted
+from durable_workflows.models.claims import Claim
 from durable_workflows.models.reading import Recorded
 from durable_workflows.models.steps import Kind
 from durable_workflows.serializers import load_error, loads
@@ -88,3 +89,12 @@ def read(payload: str | None, what: str) -> Any:
         raise Unreadable(str(error)) from error
     except Exception as error:  # a registered decoder is the user's code and may raise anything
         raise Unreadable(f"Cannot read the {what}: {type(error).__name__}: {error}") from error
+
+
+def arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
+    """What a run was started with. Raises ``Unreadable``."""
+    stored = read(claim.inputs, f"arguments of run {claim.id!r}")
+    match stored:
+        case {"args": list(args), "kwargs": dict(kwargs)} if all(isinstance(name, str) for name in kwargs):
+            return args, kwargs
+    raise Unreadable(f"The arguments of run {claim.id!r} are not in the stored form.")

@@ -21,7 +21,7 @@ from durable_workflows.definitions import Definition, Step
 from durable_workflows.engine import continuing, each, sagas, steps
 from durable_workflows.engine.bodies import watching_writes
 from durable_workflows.engine.execution import Execution
-from durable_workflows.engine.history import Diverged, Unreadable, read
+from durable_workflows.engine.history import Diverged, Unreadable, arguments
 from durable_workflows.engine.services import Conclusion, HandedBack, Services
 from durable_workflows.engine.suspending import suspend
 from durable_workflows.engine.wholestep import WholeRun
@@ -77,7 +77,7 @@ def run(definition: Definition, claim: Claim, services: Services, direct: bool, 
             execution = Execution(following, services, direct=direct, inline=run)
             execution.repeats = repeats
             sagas.begin_undoing(execution)
-            args, kwargs = _arguments(following)
+            args, kwargs = arguments(following)
         except Unreadable as error:
             _strand(following, Stranded.PAYLOAD, str(error))
             return None
@@ -96,14 +96,6 @@ def _going_on(execution: Execution) -> Claim | None:
     if isinstance(execution.stopped, each.Repeated):
         return each.again(execution)
     return continuing.begin_anew(execution) if isinstance(execution.stopped, ContinuedAsNew) else None
-
-
-def _arguments(claim: Claim) -> tuple[list[Any], dict[str, Any]]:
-    stored = read(claim.inputs, f"arguments of run {claim.id!r}")
-    match stored:
-        case {"args": list(args), "kwargs": dict(kwargs)} if all(isinstance(name, str) for name in kwargs):
-            return args, kwargs
-    raise Unreadable(f"The arguments of run {claim.id!r} are not in the stored form.")
 
 
 def _call(execution: Execution, definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Came:

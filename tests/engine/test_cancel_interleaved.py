@@ -26,7 +26,7 @@ from durable_workflows import (
 )
 from durable_workflows.ids import new_token
 from durable_workflows.models import StepRun, WorkflowRun, claims
-from durable_workflows.models.claims import Claimer
+from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.transactions import in_autocommit
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain
@@ -185,7 +185,7 @@ def test_whoever_awaits_it_is_woken_once_it_is_undone(level: str) -> None:
         execute(run)
         cancel_workflow(run.id)
         claimer = Claimer(worker_id="another", names=(books.durable.name,))
-        [to_undo] = in_autocommit(lambda db: claims.claim(db, claimer, "default", limit=1, token=new_token()))
+        [to_undo] = in_autocommit(lambda db: claims.claim(db, claimer, Pick(queue="default", limit=1), new_token()))
         waiter = leased(awaits, run.id)
 
         def check() -> None:

@@ -21,7 +21,7 @@ from durable_workflows import (
 from durable_workflows.engine.services import Conclusion
 from durable_workflows.ids import new_token
 from durable_workflows.models import WorkflowRun, claims, recovery, steering
-from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.claims import Claim, Claimer, Pick
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain, lose
@@ -98,7 +98,7 @@ def to_undo() -> Claim:
     drain()
     handle.cancel()
     claimer = Claimer(worker_id="w", names=(books.durable.name,))
-    [claim] = in_autocommit(lambda db: claims.claim(db, claimer, "default", limit=1, token=new_token()))
+    [claim] = in_autocommit(lambda db: claims.claim(db, claimer, Pick(queue="default", limit=1), new_token()))
     return claim
 
 
