@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from durable_workflows import clock
+from durable_workflows import Queue, clock
 from durable_workflows.worker.local import LOCAL
 from tests import conductor, databases, reporting
 from tests.processes import ROOT, Processes
@@ -39,6 +39,15 @@ def present() -> Iterator[None]:
     """Journeys in time end with the test: to the processes that the next one starts, its rows would lie in the future."""
     yield
     clock.shift(-clock.offset())
+
+
+@pytest.fixture(autouse=True)
+def declared_queues() -> Iterator[None]:
+    """Queues that a test declares end with it: each worker of the following tests would serve and look at them."""
+    known = dict(Queue.declared)
+    yield
+    Queue.declared.clear()
+    Queue.declared.update(known)
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,15 @@ def heads(connection: BaseDatabaseWrapper, queue: str, after: str | None, most: 
     return [(name, 1 if turn is None else int(turn)) for name, turn in rows]
 
 
+def queues_with_suspects(connection: BaseDatabaseWrapper, queues: Sequence[str]) -> list[str]:
+    """Which of the queues have a run that is to be run alone."""
+    sql = (
+        f"SELECT DISTINCT queue FROM {RUNS} WHERE status = 'ENQUEUED' AND stranded = '' AND suspect = {flag(connection, True)}"
+    )
+    found = {row[0] for row in dialects.run(connection, sql).fetchall()}
+    return [queue for queue in queues if queue in found]
+
+
 def with_suspects(connection: BaseDatabaseWrapper, queue: str) -> list[str]:
     """The partitions in which there are runs that are to be run alone; never many."""
     sql = (

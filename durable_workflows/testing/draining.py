@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -13,15 +12,13 @@ from durable_workflows.engine.runner import run_claimed
 from durable_workflows.engine.services import PlainServices
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.ids import new_token
-from durable_workflows.models import claims, dialects, slots, sweeps
+from durable_workflows.models import claims, dialects, places, slots, sweeps
 from durable_workflows.models.claims import Claim, Claimer
-from durable_workflows.models.rules import FREE, read_rules
+from durable_workflows.models.rules import FREE, Rules, read_rules
 from durable_workflows.models.taking import Want
 from durable_workflows.models.transactions import in_write_transaction, refuse_atomic, repeated
 from durable_workflows.worker import Options, scheduling, serving
 from durable_workflows.worker.local import LOCAL
-
-T = TypeVar("T")
 
 
 def drain(*, queues: Sequence[str] = ()) -> int:
@@ -76,16 +73,18 @@ def _claim_after_sweeping(queues: Sequence[str]) -> Claim | None:
 def _claim(queues: Sequence[str], suspects: bool = False) -> Claim | None:
     connection = dialects.connection()
     served = Options(queues=tuple(queues)).served()
-    for queue in served if suspects else claims.busy_queues(connection, served):
-        if taken := repeated(lambda: _claim_from(connection, queue, suspects)):  # noqa: B023  # called at once
+    waiting = places.queues_with_suspects(connection, served) if suspects else claims.busy_queues(connection, served)
+    known = read_rules(connection) if waiting else {}
+    for queue in waiting:
+        want = Want(queue=queue, limit=1, suspects=suspects)
+        if taken := repeated(lambda: _take(connection, want, known.get(queue, FREE))):  # noqa: B023  # called at once
             return taken[0]
     return None
 
 
-def _claim_from(connection: BaseDatabaseWrapper, queue: str, suspects: bool) -> list[Claim]:
+def _take(connection: BaseDatabaseWrapper, want: Want, rules: Rules) -> list[Claim]:
     me = Claimer(worker_id=f"drain-{new_token()}", names=tuple(registry.names()), app_version=config().app_version)
-    rules = read_rules(connection).get(queue, FREE)
-    return slots.take(connection, me, Want(queue=queue, limit=1, suspects=suspects), rules, new_token()).claims
+    return slots.take(connection, me, want, rules, new_token()).claims
 
 
 _DUTIES: tuple[Callable[[], int], ...] = (

@@ -310,10 +310,6 @@ class TestUnknownRuns:
 
 
 class TestWhatThisVersionCannotKeep:
-    def test_a_queue_with_limits(self) -> None:
-        with pytest.raises(InvalidUse, match="concurrency"):
-            durable.Queue("limited", concurrency=1)
-
     @pytest.mark.parametrize("parameters", [{"validate_args": True}, {"max_attempts": 2}])
     def test_parameters_of_a_workflow(self, parameters: dict[str, Any]) -> None:
         with pytest.raises(InvalidUse, match="cannot be kept"):

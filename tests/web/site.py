@@ -78,7 +78,7 @@ def break_session() -> None:
     ends = {
         "postgresql": "SELECT pg_terminate_backend(pg_backend_pid())",
         "mysql": "KILL CONNECTION_ID()",
-        "sqlite": "PRAGMA max_page_count = 1",  # the file is full
+        "sqlite": "PRAGMA query_only = 1",  # the disk is mounted to be read only
     }
     with connection.cursor() as cursor:
         cursor.execute(ends[connection.vendor])
