@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from zlib import crc32
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from durable_workflows import Queue, clock
@@ -32,6 +34,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     elsewhere = {item for item in once if crc32(item.nodeid.encode()) % of != share}
     config.hook.pytest_deselected(items=list(elsewhere))
     items[:] = [item for item in items if item not in elsewhere]
+
+
+# What migrations fill and no test changes: Django's own flush makes it anew after each test, table by table.
+KEPT = {"django_content_type", "auth_permission"}
+
+
+def _remove_all_rows(self: TransactionTestCase) -> None:
+    """
+    The end of a test with real commits: its rows are removed.
+
+    Django would truncate every table, and have each app's permissions and content types looked at again. That took longer
+    than most of these tests.
+    """
+    with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
+        for table in _tables():
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
+@cache
+def _tables() -> list[str]:
+    return sorted({*connection.introspection.django_table_names(only_existing=True, include_views=False)} - KEPT)
+
+
+TransactionTestCase._fixture_teardown = _remove_all_rows  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

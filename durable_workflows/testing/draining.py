@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -19,6 +20,8 @@ from durable_workflows.models.taking import Want
 from durable_workflows.models.transactions import in_write_transaction, refuse_atomic, repeated
 from durable_workflows.worker import Options, scheduling, serving
 from durable_workflows.worker.local import LOCAL
+
+T = TypeVar("T")
 
 
 def drain(*, queues: Sequence[str] = ()) -> int:
