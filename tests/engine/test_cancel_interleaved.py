@@ -145,7 +145,7 @@ def test_whatever_was_done_is_undone(level: str) -> None:
 
         return Scenario(waiter=lambda: execute(run), waker=lambda: cancel_workflow(run.id), check=check)
 
-    try_all(make, deep=True)
+    try_all(make, deep=DATABASE != "sqlite")  # whose writers take turns, so that there is little to interleave
     assert seen == {0, 2, 4} or not OVERLAP
 
 

@@ -61,7 +61,7 @@ def most_at_once(lines: list[Line], queue: Queue, after: float, worker: bool) ->
     return most
 
 
-@pytest.mark.parametrize("how", [by_the_admin, by_sql])
+@pytest.mark.parametrize("how", [by_the_admin, pytest.param(by_sql, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("queue", [house.PLAIN, house.NARROW, house.EACH], ids=lambda queue: queue.name)
 def test_a_pause_and_a_resumption(fleet: Fleet, queue: Queue, how: Callable[..., None]) -> None:
     fleet.start(4)
@@ -81,7 +81,7 @@ def test_a_pause_and_a_resumption(fleet: Fleet, queue: Queue, how: Callable[...,
     assert exceeded(fleet.lines(), threads=fleet.threads, read_within=WITHIN) == []
 
 
-@pytest.mark.parametrize("how", [by_the_admin, by_sql])
+@pytest.mark.parametrize("how", [by_the_admin, pytest.param(by_sql, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("queue", "limit"), [(house.NARROW, "concurrency"), (house.EACH, "worker_concurrency")])
 def test_a_raised_and_a_lowered_limit(fleet: Fleet, queue: Queue, limit: str, how: Callable[..., None]) -> None:
     own = limit == "worker_concurrency"
