@@ -15,7 +15,17 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from durable_workflows.models import WorkflowRun, claims, presence, recovery, sweeps, ticking
+from durable_workflows.models import (
+    QueueState,
+    Schedule,
+    Worker,
+    WorkflowRun,
+    claims,
+    presence,
+    recovery,
+    sweeps,
+    ticking,
+)
 from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.runs import Stranded
 from tests.scale import crowd
@@ -60,6 +70,7 @@ CASES: dict[str, tuple[Duty, str, int | None, int, int]] = {
 def test_every_duty_reads_the_index_of_its_own_rows(subtests: pytest.Subtests) -> None:
     if connection.vendor == "mysql":
         pytest.skip("MariaDB and MySQL have no partial indexes; the columns of the condition lead theirs")
+    make_small_tables_small()
     crowd.insert(connection, NUMBER)
     for statistics in (False, True):
         if statistics:
@@ -80,6 +91,14 @@ def test_every_duty_reads_the_index_of_its_own_rows(subtests: pytest.Subtests) -
     with subtests.test("end"), connection.cursor() as cursor:
         WorkflowRun.objects.all()._raw_delete(connection.alias)
         cursor.execute("ANALYZE")  # the next tests' tables are small again
+
+
+def make_small_tables_small() -> None:
+    """The rows of earlier tests were deleted and not cut off, and their dead versions would be read with what there is."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for model in (QueueState, Schedule, Worker):
+                cursor.execute(f"VACUUM FULL {model._meta.db_table}")
 
 
 def analyze() -> None:
