@@ -129,8 +129,10 @@ class QueueAdmin(BaseAdmin):
 
     # Deleting.
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        actions = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        # Since Django 6.1 an action has a place, and who overrides this without the parameter is warned.
+        place = {} if action_location is None else {"action_location": action_location}
+        actions = super().get_actions(request, **place)
         actions.pop("delete_selected", None)  # one at a time, each with a look at whether it is still needed
         return actions
 
