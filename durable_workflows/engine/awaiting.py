@@ -35,7 +35,7 @@ def result(execution: Execution, workflow_id: str, timeout: float | None) -> Any
     _check_others(operation, [workflow_id])
     found = _outcomes(execution, [workflow_id])
     if not settled([workflow_id], found):
-        _check_place(operation, [workflow_id])
+        check_place(operation, [workflow_id])
         fan_in = joining.fan_in(execution, workflow_id)
         wait = WaitFor(kind=Kind.RESULT, source_id=workflow_id, seconds=timeout, **operation.here)
         waits = joining.waits(execution, wait, fan_in)
@@ -55,7 +55,7 @@ def _check_others(operation: Operation, workflow_ids: Sequence[str]) -> None:
         operation.fail(InvalidUse(f"Run {own!r} would wait for its own end, which never comes. Await another run."))
 
 
-def _check_place(operation: Operation, workflow_ids: Sequence[str]) -> None:
+def check_place(operation: Operation, workflow_ids: Sequence[str]) -> None:
     """A run that keeps its place in a queue must not await one that needs it."""
     execution = operation.execution
     if not execution.claim.holds_slot:
@@ -102,7 +102,7 @@ def first(execution: Execution, workflow_ids: Sequence[str], timeout: float | No
     _check_others(operation, workflow_ids)
     found = _outcomes(execution, workflow_ids)
     if not settled(workflow_ids, found):
-        _check_place(operation, workflow_ids)
+        check_place(operation, workflow_ids)
         waits = [WaitFor(kind=Kind.FIRST, source_id=run_id, seconds=timeout, **operation.here) for run_id in workflow_ids]
         if not operation.wait(waits, lambda: _settled(execution, workflow_ids), timeout=timeout):
             operation.fail(TimeoutError(f"None of {len(workflow_ids)} runs ended within {timeout} seconds."))

@@ -25,12 +25,13 @@ from durable_workflows.context import Current, calling
 from durable_workflows.definitions import Step
 from durable_workflows.engine.cursors import Cursor, Found, Source, source_of
 from durable_workflows.engine.instep import InStep
+from durable_workflows.engine.loose import Loose
 from durable_workflows.engine.operations import Effect, FencedOff, Operation
 from durable_workflows.exceptions import ControlFlow, InvalidUse, StepRolledBack
 from durable_workflows.models.checkpoints import AlreadyRecorded
 from durable_workflows.models.step_transaction import StepTransaction
 from durable_workflows.models.steps import Kind
-from durable_workflows.models.transactions import engine_writes, is_lock_error, is_lost_connection
+from durable_workflows.models.transactions import engine_writes, in_write_transaction, is_lock_error, is_lost_connection
 from durable_workflows.serializers import dump_error, dumps
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class Loop:
                 yield from caller.given(found)
                 transaction.check(NAME)
                 with engine_writes:
+                    self._settle(operation, transaction)
                     operation.write(transaction.connection, Effect(output=dumps(cursor.stored(), what="a loop's cursor")))
         except AlreadyRecorded:
             return Cursor.of(execution.adopt(NAME, operation.place))
@@ -147,16 +149,27 @@ class Loop:
             execution.refused()
         except BaseException as error:
             if not transaction.committed:
+                operation.loose = Loose()  # what the batch closed is rolled back with it
                 execution.left = Left(operation, handled)
                 return self._rolled_back(transaction, operation, error)
             if not isinstance(error, Exception):
                 raise
             signals.send(signals.hook_failed, run_id=execution.claim.id, step=NAME, error=error)
         if not transaction.committed:
+            operation.loose = Loose()
             execution.left = Left(operation, handled)
             raise StepRolledBack(NAME, "it did not commit")
+        if operation.loose:
+            execution.persistently(lambda: in_write_transaction(operation.settle))
         self._warn_of_long_transaction(transaction)
         return cursor
+
+    @staticmethod
+    def _settle(operation: Operation, transaction: StepTransaction) -> None:
+        """Close the streams that the batch closed, where its own transaction can; see ``engine.loose``."""
+        if operation.loose.settles_inside(transaction.connection):
+            operation.settle(transaction.connection)
+            operation.loose = Loose()
 
     def _rolled_back(self, transaction: StepTransaction, operation: Operation, error: BaseException) -> Cursor:
         """The batch is undone, unless its COMMIT was carried out although the reply was lost."""

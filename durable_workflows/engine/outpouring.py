@@ -42,7 +42,7 @@ def write(operation: Operation, key: str, payload: str) -> None:
 
 def _write_beside(operation: Operation, entry: Entry) -> None:
     execution, loose = operation.execution, operation.loose
-    append = _Append(entry, execution.claim.token)
+    append = _Append(entry, execution.claim.token, execution.undoing)
 
     def work() -> tuple[bool, bool]:
         return persistently(lambda: in_write_transaction(append), execution.services, lambda: LeaseLost(execution.claim.id))
@@ -62,14 +62,15 @@ def _write_beside(operation: Operation, entry: Entry) -> None:
 class _Append:
     """A transaction that can be repeated when its COMMIT got no reply: then it looks first whether it was carried out."""
 
-    def __init__(self, entry: Entry, lease: str) -> None:
+    def __init__(self, entry: Entry, lease: str, undoing: bool) -> None:
         self.entry = entry
         self.lease = lease
+        self.undoing = undoing
         self.tried = False
 
     def __call__(self, connection: BaseDatabaseWrapper) -> tuple[bool, bool]:
         again, self.tried = self.tried, True
-        return streaming.append_beside(connection, self.entry, self.lease, again)
+        return streaming.append_beside(connection, self.entry, self.lease, again, undoing=self.undoing)
 
 
 def there_now(source: tuple[str, str], offset: int) -> Iterator[Any]:

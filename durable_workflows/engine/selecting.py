@@ -33,6 +33,8 @@ def select(execution: Execution, wanted: Alternatives, timeout: float | None) ->
     if execution.claim.id in wanted.workflow_ids:
         operation.fail(InvalidUse(f"Run {execution.claim.id!r} would wait for its own end, which never comes."))
     came = _look(operation, wanted)
+    if came is None and not (wanted.topics or wanted.events):
+        awaiting.check_place(operation, wanted.workflow_ids)
     if came is None and operation.wait(
         _waits(operation, wanted, timeout), lambda: _is_there(operation, wanted), timeout=timeout
     ):

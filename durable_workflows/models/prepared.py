@@ -31,6 +31,7 @@ Params = tuple[Any, ...] | list[Any]
 IDLE = 0  # libpq's PQTRANS_IDLE
 DONE = (1, 2)  # PGRES_COMMAND_OK and PGRES_TUPLES_OK
 CONNECTED = 0  # CONNECTION_OK
+OUTDATED = b"0A000"  # a migration changed what a prepared statement returns
 FORGOTTEN = b"26000"  # the session's statements were discarded
 
 
@@ -167,6 +168,8 @@ class _Session:
         # when the server was killed, it has not noticed yet that the connection is gone.
         if self.raw.pgconn.status != CONNECTED or not result.error_field(psycopg.pq.DiagnosticField.SQLSTATE):
             return psycopg.OperationalError(result.get_error_message())
+        if result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == OUTDATED:
+            self.outdated = True  # as by a cursor: this session prepares no more
         return error_from_result(result)
 
 

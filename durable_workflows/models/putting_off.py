@@ -36,27 +36,29 @@ def put_off(connection: BaseDatabaseWrapper, run: NewRun, period: float, timeout
     for _ in range(starts.ENOUGH):
         waiting = _locked(connection, run)
         if waiting is None:
-            if starts.insert(connection, [run]):
+            if starts.insert(connection, [run]) or starts.is_there(connection, run.id):  # the same call, made again
                 return run.id
             continue
-        run_id, name, status = waiting
+        run_id, name, status, attempt = waiting
         if name != run.name:
             raise Deduplicated(run_id, run.queue, run.deduplication_id or "")
-        if status == RunState.DELAYED:
+        if status == RunState.DELAYED and not attempt:  # one whose worker was lost is delayed too, and has begun
             _move(connection, run_id, run.inputs, period, timeout)
+            return run_id
+        if run_id == run.id:
             return run_id
         WorkflowRun.objects.using(connection.alias).filter(pk=run_id).update(deduplication_lock=None)
     raise OperationalError(f"Runs that hold the deduplication id {run.deduplication_id!r} came and went. Try again.")
 
 
-def _locked(connection: BaseDatabaseWrapper, run: NewRun) -> tuple[str, str, str] | None:
+def _locked(connection: BaseDatabaseWrapper, run: NewRun) -> tuple[str, str, str, int] | None:
     held = "WHERE queue = %s AND deduplication_lock = %s"
     holder = [run.queue, run.deduplication_id]
     if not dialects.run(connection, f"UPDATE {RUNS} SET generation = generation {held}", holder).rowcount:
         return None
-    sql = f"SELECT id, name, status FROM {RUNS} {held}{dialects.past_the_snapshot(connection)}"
+    sql = f"SELECT id, name, status, attempt FROM {RUNS} {held}{dialects.past_the_snapshot(connection)}"
     row = dialects.run(connection, sql, holder).fetchone()
-    return None if row is None else (row[0], row[1], row[2])
+    return None if row is None else (row[0], row[1], row[2], int(row[3]))
 
 
 def _move(connection: BaseDatabaseWrapper, run_id: str, inputs: str, period: float, timeout: float | None) -> None:

@@ -48,7 +48,7 @@ def take(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, rules: R
     if not rules.limits.shared:
         return _take_freely(connection, claimer, want, rules, token)
     if swift.fits(connection, rules) and not want.suspects:
-        pick = Pick(queue=want.queue, limit=want.limit)
+        pick = Pick(queue=want.queue, limit=want.limit, keeps=False)
         if found := swift.take(connection, claimer, pick, rules, token):
             return Taken(claims=found, after=want.after)
     with write_transaction(connection):

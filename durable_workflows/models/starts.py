@@ -76,6 +76,11 @@ def insert_unless_duplicate(connection: BaseDatabaseWrapper, run: NewRun, *, rej
     raise OperationalError(f"Runs that hold the deduplication id {run.deduplication_id!r} came and went. Try again.")
 
 
+def is_there(connection: BaseDatabaseWrapper, run_id: str) -> bool:
+    """Whether a run has this id by now."""
+    return bool(_names(connection, [run_id]))
+
+
 ENOUGH = 100  # looks at a holder that had ended each time
 
 

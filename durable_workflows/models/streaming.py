@@ -69,7 +69,9 @@ def close(connection: BaseDatabaseWrapper, entry: Entry) -> None:
         wake(connection, Kind.STREAM, [entry.run_id], entry.key)
 
 
-def append_beside(connection: BaseDatabaseWrapper, entry: Entry, lease: str, again: bool) -> tuple[bool, bool]:
+def append_beside(
+    connection: BaseDatabaseWrapper, entry: Entry, lease: str, again: bool, *, undoing: bool = False
+) -> tuple[bool, bool]:
     """
     Append a value of a step in a transaction beside the step's own, which it must not wait for.
 
@@ -81,7 +83,7 @@ def append_beside(connection: BaseDatabaseWrapper, entry: Entry, lease: str, aga
     _lock(connection, entry.run_id, entry.key, LOCK_SECONDS)  # before any SELECT, whose snapshot would be older
     if again and _is_written(connection, entry):
         return True, False
-    if not reading.holds(connection, entry.run_id, lease):
+    if not (reading.may_undo if undoing else reading.holds)(connection, entry.run_id, lease):
         return False, True
     return True, wake_free(connection, Kind.STREAM, entry.run_id, entry.key, offset=_append(connection, entry))
 

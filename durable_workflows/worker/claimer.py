@@ -50,6 +50,7 @@ class Claiming:
         self.holds_lease = holds_lease
         self.suspects = False
         self._suspects_not_before: dict[str, float] = {}
+        self._alone = False  # a suspect is executed, and nothing else is begun
         self._turn = 0
         self.loop = Loop("claimer", self._tick)
 
@@ -91,7 +92,7 @@ class Claiming:
 
         Only where somebody may be waiting for the place, and only while other threads are free for other queues.
         """
-        if self.suspects or not self.pool.free or self.loop.stopped.is_set() or not self.holds_lease():
+        if self.suspects or self._alone or not self.pool.free or self.loop.stopped.is_set() or not self.holds_lease():
             return None
         with self.serving.counting(done.queue):
             following = next(iter(self._taken(Request(queue=done.queue, limit=1, leaving=done))), None)
@@ -130,6 +131,13 @@ class Claiming:
         return taken is not None
 
     def _leave_alone(self, suspect: Claim) -> None:
+        self._alone = True
+        try:
+            self._wait_for(suspect)
+        finally:
+            self._alone = False
+
+    def _wait_for(self, suspect: Claim) -> None:
         until = clock.monotonic() + ALONE_SECONDS
         while (left := until - clock.monotonic()) > 0 and not self.loop.stopped.is_set():
             free = self.pool.free

@@ -95,7 +95,7 @@ class Serving:
     def to_look_at(self, rung: bool) -> Sequence[str]:
         """The queues of which something may be claimed now."""
         if rung:  # but a pause ends with a change of the row
-            paused = {queue: moment for queue, moment in self._not_before.items() if self.rules(queue).paused}
+            paused = {queue: moment for queue, moment in list(self._not_before.items()) if self.rules(queue).paused}
             self._not_before = paused
         if not self._not_before:
             return self.queues()
@@ -105,7 +105,7 @@ class Serving:
     def seconds_until_next(self, longest: float) -> float:
         """Until a queue is to be looked at again."""
         now = clock.monotonic()
-        return min([longest, *(max(0.0, moment - now) for moment in self._not_before.values())])
+        return min([longest, *(max(0.0, moment - now) for moment in list(self._not_before.values()))])
 
     def counting(self, queue: str) -> AbstractContextManager[Any]:
         """

@@ -194,3 +194,25 @@ def test_bad_calls_change_nothing() -> None:
     travel(seconds=61)
     drain(queues=["debounced"])
     assert handle.get_result() == "good"
+
+
+def test_a_run_that_has_begun_keeps_its_arguments_though_it_is_delayed_again() -> None:
+    """Recovery delays a run whose worker was lost more than once, and it still has its deduplication id."""
+    debouncer = Debouncer(saves, queue=slow)
+    first = debouncer.debounce("page", 60, "begun with")
+    WorkflowRun.objects.filter(pk=first.workflow_id).update(attempt=2, turn=0)
+    second = debouncer.debounce("page", 60, "later")
+    assert first != second
+    travel(seconds=61)
+    drain(queues=["debounced"])
+    assert (first.get_result(), second.get_result()) == ("begun with", "later")
+
+
+def test_the_same_call_made_again_after_its_run_has_begun_is_no_other() -> None:
+    debouncer = Debouncer(saves, queue=slow)
+    for _ in range(2):
+        with SetWorkflowID("named"):
+            assert debouncer.debounce("page", 0, 1).workflow_id == "named"
+        travel(seconds=1)
+        drain(queues=["debounced"])
+    assert WorkflowRun.objects.for_queue("debounced").count() == 1

@@ -12,10 +12,12 @@ from durable_workflows import (
     InvalidUse,
     NotInWorkflow,
     StepRolledBack,
+    close_stream,
     continue_as_new,
     current,
     durable_each,
     get_event,
+    read_stream,
     recv,
     saga,
     send,
@@ -24,8 +26,9 @@ from durable_workflows import (
     start_workflow,
     step,
     workflow,
+    write_stream,
 )
-from durable_workflows.models import StepRun, WorkflowRun
+from durable_workflows.models import StepRun, StreamEntry, WorkflowRun
 from durable_workflows.models.transactions import is_lock_error
 from durable_workflows.testing import drain, lose
 from tests.app.models import Account, Ledger, Order
@@ -546,3 +549,31 @@ def test_a_loop_in_each_turn_of_an_endless_workflow() -> None:
     assert handle.get_result() == "done"
     assert len(processed()) == 9
     assert batches(handle.workflow_id) == 2
+
+
+@workflow
+def tells_of_each() -> None:
+    for number in durable_each([1, 2, 3], batch=2):
+        write_stream("told", number)
+        if number == 3:
+            close_stream("told")
+
+
+@workflow
+def tells_and_fails() -> None:
+    try:
+        for number in durable_each([1, 2], batch=2):
+            close_stream("told")
+            1 / (number - 1)
+    except ZeroDivisionError:
+        write_stream("told", "still open")
+
+
+@pytest.mark.usefixtures("committing")
+def test_a_stream_is_closed_with_its_batch_and_not_by_one_that_is_rolled_back() -> None:
+    told, failed = tells_of_each.start(), tells_and_fails.start()
+    drain()
+    assert told.get_result() is None
+    assert StreamEntry.objects.filter(run_id=told.workflow_id, closes=True).count() == 1
+    assert failed.get_result() is None
+    assert [*read_stream(failed.workflow_id, "told")] == ["still open"]

@@ -16,6 +16,7 @@ from durable_workflows import (
     recv,
     registry,
     resume_workflow,
+    select,
     send,
     set_event,
     start_workflow,
@@ -144,6 +145,20 @@ def test_a_kept_place_is_given_back_by_cancelling_and_by_resuming() -> None:
 @workflow
 def starts_another_and_waits() -> Any:
     return Queue.declared["holding"].enqueue(returns, 1).get_result()
+
+
+@workflow
+def starts_another_and_selects() -> Any:
+    return select(handles=[Queue.declared["holding"].enqueue(returns, 1)]) is not None
+
+
+def test_selecting_a_run_that_needs_ones_own_place_is_an_error() -> None:
+    queue = Queue("holding", concurrency=1, waiting="hold")
+    [parent] = enqueue(queue, 1, starts_another_and_selects)
+    drain(queues=["holding"])
+    run = WorkflowRun.objects.get(pk=parent)
+    assert run.status == RunState.ERROR
+    assert "keep their places" in (run.error or "")
 
 
 def test_awaiting_a_run_that_needs_ones_own_place_is_an_error() -> None:

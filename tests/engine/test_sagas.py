@@ -19,6 +19,7 @@ from durable_workflows import (
     continue_as_new,
     current,
     get_result,
+    read_stream,
     recv,
     resume_workflow,
     saga,
@@ -26,9 +27,11 @@ from durable_workflows import (
     sleep,
     step,
     workflow,
+    write_stream,
 )
 from durable_workflows.longruns import Saga
 from durable_workflows.models import StepRun, Wait, WorkflowRun
+from durable_workflows.states import RunState
 from durable_workflows.testing import drain, lose, travel
 from tests.app.models import Ledger
 
@@ -667,3 +670,26 @@ def ends_with_a_quick_saga() -> str:
         both(block)
     cancel_from_another_thread(now.workflow_id)
     return "done"
+
+
+@step
+def undoes_aloud(what: str) -> None:
+    write_stream("undone", what)
+
+
+@workflow
+def waits_in_a_saga() -> None:
+    with saga() as block:
+        block.undo(undoes_aloud, "first")
+        block.undo(undoes_aloud, "second")
+        recv("never")
+
+
+@pytest.mark.usefixtures("committing")
+def test_an_undo_step_may_write_to_a_stream() -> None:
+    handle = waits_in_a_saga.start()
+    drain()
+    handle.cancel()
+    drain()
+    assert handle.get_status().status == RunState.CANCELLED
+    assert [*read_stream(handle.workflow_id, "undone")] == ["second", "first"]
