@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
-from durable_workflows import Queue, clock
+from durable_workflows import Queue, clock, registry
 from durable_workflows.worker.local import LOCAL
 from tests import conductor, databases, reporting
 from tests.processes import ROOT, Processes
@@ -74,6 +74,25 @@ def declared_queues() -> Iterator[None]:
     yield
     Queue.declared.clear()
     Queue.declared.update(known)
+
+
+@pytest.fixture(autouse=True)
+def others_schedules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    The seed's and the example's schedules are fired by their own tests alone.
+
+    Any other that calls ``drain`` would start a report when the clock passes a full hour, and leave what it wrote.
+    """
+    known = dict(registry._schedules)
+    if not request.node.nodeid.startswith(("tests/seed", "tests/example")):
+        theirs = [name for name, schedule in known.items() if schedule.workflow.func.__module__.startswith(SCHEDULING)]
+        for name in theirs:
+            del registry._schedules[name]
+    yield
+    registry._schedules.update({name: schedule for name, schedule in known.items() if name not in registry._schedules})
+
+
+SCHEDULING = ("tests.seed.", "example_project.")
 
 
 @pytest.fixture(scope="session")
