@@ -83,13 +83,14 @@ def others_schedules(request: pytest.FixtureRequest) -> Iterator[None]:
 
     Any other that calls ``drain`` would start a report when the clock passes a full hour, and leave what it wrote.
     """
-    known = dict(registry._schedules)
+    schedules = registry._schedules
+    known = dict(schedules)
     if not request.node.nodeid.startswith(("tests/seed", "tests/example")):
-        theirs = [name for name, schedule in known.items() if schedule.workflow.func.__module__.startswith(SCHEDULING)]
-        for name in theirs:
-            del registry._schedules[name]
+        for name, schedule in known.items():
+            if schedule.workflow.func.__module__.startswith(SCHEDULING):
+                del schedules[name]
     yield
-    registry._schedules.update({name: schedule for name, schedule in known.items() if name not in registry._schedules})
+    schedules.update({name: schedule for name, schedule in known.items() if name not in schedules})
 
 
 SCHEDULING = ("tests.seed.", "example_project.")
