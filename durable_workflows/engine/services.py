@@ -19,7 +19,7 @@ from durable_workflows.models import checkpoints, dialects, outcomes
 from durable_workflows.models.checkpoints import Checkpoint
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.outcomes import Ending
-from durable_workflows.models.transactions import in_autocommit, is_lost_connection
+from durable_workflows.models.transactions import in_autocommit, is_lost_connection, is_out_of_room
 
 T = TypeVar("T")
 
@@ -130,7 +130,8 @@ def remembered(services: Services, run_id: str) -> Iterator[None]:
 
 def persistently(work: Callable[[], T], services: Services, lost: Callable[[], ControlFlow] | None = None) -> T:
     """
-    Do ``work`` again while the database is away: an attempt for as long as its lease is held, anybody else for a while.
+    Do ``work`` again while the database is away or has no room: an attempt for as long as its lease is held, anybody else
+    for a while.
 
     ``work`` must be safe to repeat after a lost COMMIT reply, as all fenced statements are. An attempt's body never meets
     the engine's own trouble with the database, which it would take for a failure of its business.
@@ -142,10 +143,11 @@ def persistently(work: Callable[[], T], services: Services, lost: Callable[[], C
         try:
             return work()
         except (DatabaseError, InterfaceError) as error:
-            connection = dialects.connection()
-            if connection.in_atomic_block or not is_lost_connection(error):
+            connection, lost_it = dialects.connection(), is_lost_connection(error)
+            if connection.in_atomic_block or not (lost_it or is_out_of_room(error)):
                 raise
-            connection.close()
+            if lost_it:
+                connection.close()
             if lost is None and clock.monotonic() - began > PATIENCE:
                 raise
             if lost is not None and not services.holds_lease():

@@ -30,7 +30,13 @@ from durable_workflows.models.failures import Failure, record_failure
 from durable_workflows.models.leftovers import NothingLeftOpen
 from durable_workflows.models.step_transaction import StepTransaction
 from durable_workflows.models.steps import Kind, StepAttempt
-from durable_workflows.models.transactions import engine_writes, in_write_transaction, is_lock_error, is_lost_connection
+from durable_workflows.models.transactions import (
+    engine_writes,
+    in_write_transaction,
+    is_lock_error,
+    is_lost_connection,
+    is_out_of_room,
+)
 from durable_workflows.models.waking import WaitFor, forget
 from durable_workflows.serializers import dump_error, dumps, error_summary, load_error
 
@@ -160,7 +166,7 @@ class _Attempt:
     def _rolled_back(self, transaction: StepTransaction, error: Exception, last: bool) -> _Done | None:
         if transaction.nested or last:
             raise error
-        if is_lock_error(error):
+        if is_lock_error(error) or is_out_of_room(error):
             return None
         if not is_lost_connection(error) or transaction.closed or transaction.usable():
             raise error

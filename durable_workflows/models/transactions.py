@@ -29,6 +29,9 @@ POSTGRESQL_LOCK_ERRORS = {"40001", "40P01", "55P03"}
 MYSQL_LOCK_ERRORS = {1020, 1205, 1213, 3572}
 MYSQL_ROLLS_BACK_ALL = {1020, 1213}  # 1205 and 3572 as a rule only the statement that waited
 MYSQL_LOST = {2002, 2003, 2006, 2013, 2055, 1053, 1927, 1317}
+POSTGRESQL_NO_ROOM = "53"  # the class of insufficient resources
+SQLITE_FULL = 13
+MYSQL_NO_ROOM = {1021, 1040, 1041, 1114}
 
 _nothing: AbstractContextManager[Any] = nullcontext()
 _writers: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
@@ -61,6 +64,19 @@ def is_lost_connection(error: BaseException) -> bool:
     if type(cause).__module__.startswith("psycopg"):
         return state is None or state.startswith(("08", "57P"))
     return bool(cause.args) and cause.args[0] in MYSQL_LOST
+
+
+def is_out_of_room(error: BaseException) -> bool:
+    """Whether the database refused for want of space, memory or connections, which somebody will mend."""
+    if not isinstance(error, DatabaseError):
+        return False
+    cause = error.__cause__ or error
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(POSTGRESQL_NO_ROOM)
+    if type(cause).__module__.partition(".")[0] == "sqlite3":
+        return getattr(cause, "sqlite_errorcode", None) == SQLITE_FULL
+    return mysql_code(error) in MYSQL_NO_ROOM
 
 
 def turn(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
