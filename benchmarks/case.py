@@ -57,6 +57,22 @@ def warmed(arena: Arena, entry: Entry, size: int) -> Measured:
         return process.measure(entry.operation, size)
 
 
+def filled_with(operation: str) -> Callable[[Arena, Entry, int], None]:
+    """Fill a queue by this operation, in a process of its own."""
+
+    def fill(arena: Arena, entry: Entry, size: int) -> None:
+        with arena.process() as process:
+            process.measure(operation, size)
+
+    return fill
+
+
+def cold(arena: Arena, entry: Entry, size: int) -> Measured:
+    """The operation in a process that comes up for it."""
+    with arena.process() as process:
+        return process.measure(entry.operation, size)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """

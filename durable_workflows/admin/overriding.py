@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -51,7 +52,7 @@ class OverrideWidget(forms.MultiWidget):
         return {**context, "choice": choice, "numbers": list(zip(numbers, self.units, strict=True))}
 
 
-class OverrideField(forms.MultiValueField):
+class OverrideField(forms.MultiValueField, ABC):
     """A limit that may be overridden; its value is what was ``Said``."""
 
     numbers: Sequence[tuple[_StrPromise, str]] = ()
@@ -101,13 +102,13 @@ class OverrideField(forms.MultiValueField):
             return {}
         return {name: self.put_together(said) if said.kind == VALUE else None}
 
+    @abstractmethod
     def taken_apart(self, value: Any) -> tuple[Any, ...]:
         """A stored limit as the numbers of the form."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_together(self, said: Said) -> Any:
         """The limit to be stored."""
-        raise NotImplementedError
 
 
 def _number(value: Any) -> int | float | None:
