@@ -16,7 +16,6 @@ from durable_workflows import (
     AwaitedWorkflowCancelled,
     cancel_workflow,
     continue_as_new,
-    current,
     durable_each,
     get_result,
     recv,
@@ -30,8 +29,8 @@ from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.transactions import in_autocommit
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain
-from tests.app.models import Ledger
 from tests.engine.born import execute, leased
+from tests.engine.deeds import did, do, undo
 from tests.engine.interleaving import Explored, Scenario, explore
 from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE
 
@@ -44,27 +43,10 @@ pytestmark = [
 ]
 
 
-def _note(what: str) -> None:
-    now = current()
-    assert now is not None
-    Ledger.objects.create(run_id=now.workflow_id, step=what)
-
-
-@step
-def do(what: str) -> str:
-    _note(what)
-    return what
-
-
 @step
 def compute(what: str) -> str:
     """Touches no table, so that its record is a statement by itself."""
     return what
-
-
-@step
-def undo(what: str) -> None:
-    _note(f"undo {what}")
 
 
 @workflow
@@ -112,10 +94,6 @@ def books_with_a_loop_and_a_child() -> None:
 def goes_through() -> None:
     for number in durable_each(range(3), batch=2):
         do(str(number))
-
-
-def did(run_id: str) -> list[str]:
-    return list(Ledger.objects.filter(run_id=run_id).order_by("pk").values_list("step", flat=True))
 
 
 def assert_undone(run_id: str) -> None:

@@ -15,7 +15,6 @@ from durable_workflows import (
     recv,
     resume_workflow,
     saga,
-    step,
     workflow,
 )
 from durable_workflows.engine.services import Conclusion
@@ -27,31 +26,11 @@ from durable_workflows.states import RunState
 from durable_workflows.testing import drain, lose
 from tests.app.models import Ledger
 from tests.engine.born import Unparked, execute, leased
+from tests.engine.deeds import did, do, undo
 from tests.engine.isolation import DATABASE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unparked")]
 UNDONE = ["flight", "hotel", "undo hotel", "undo flight"]
-
-
-def did(run_id: str) -> list[str]:
-    return list(Ledger.objects.filter(run_id=run_id).order_by("pk").values_list("step", flat=True))
-
-
-def _note(what: str) -> None:
-    now = current()
-    assert now is not None
-    Ledger.objects.create(run_id=now.workflow_id, step=what)
-
-
-@step
-def do(what: str) -> str:
-    _note(what)
-    return what
-
-
-@step
-def undo(what: str) -> None:
-    _note(f"undo {what}")
 
 
 @workflow
