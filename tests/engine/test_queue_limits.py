@@ -52,13 +52,18 @@ def waits() -> Any:
 
 
 def take(
-    queue: Queue, limit: int = 10, worker: str = "one", mine: dict[str, int] | None = None, after: str | None = None
+    queue: Queue,
+    limit: int = 10,
+    worker: str = "one",
+    mine: dict[str, int] | None = None,
+    after: str | None = None,
+    version: str = "",
 ) -> list[Claim]:
     """One claim by a worker with so many free threads."""
     serving.declare([queue.name])
     its = rules.read_rules(connection).get(queue.name, FREE)
     want = Want(queue=queue.name, limit=limit, mine=mine or {}, after=after)
-    me = Claimer(worker_id=worker, names=tuple(registry.names()))
+    me = Claimer(worker_id=worker, names=tuple(registry.names()), app_version=version)
     return slots.take(connection, me, want, its, new_token()).claims
 
 
@@ -314,6 +319,23 @@ def test_runs_with_keys_in_a_queue_without_partitions_are_not_forgotten(subtests
             queue = Queue("parted", **limits)  # type: ignore[arg-type]
             enqueue(queue, 1)
             assert len(take(queue) + take(queue)) == 3
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"concurrency": 5}, {"concurrency": 5, "limiter": {"limit": 9, "period": 60}}, {"partition_queue": True}],
+    ids=str,
+)
+def test_a_worker_takes_what_is_of_its_version_or_of_none(limits: dict[str, Any]) -> None:
+    queue = Queue("versioned", **limits)
+    key = {"queue_partition_key": "k"} if queue.partition_queue else {}
+    [old] = enqueue(queue, 1, app_version="v1", **key)
+    [new] = enqueue(queue, 1, app_version="v2", **key)
+    [any_version] = enqueue(queue, 1, **key)
+    assert ids(take(queue)) == [any_version]
+    assert ids(take(queue, version="v2")) == [new]
+    assert ids(take(queue, version="v2")) == []
+    assert ids(take(queue, version="v1")) == [old]
 
 
 def test_a_row_that_says_nothing_that_can_be_kept_gives_nothing() -> None:
