@@ -79,3 +79,12 @@ def test_a_kept_place_is_used_though_the_queue_keeps_none_any_more() -> None:
     assert not claim.holds_slot
     execute(claim)
     assert [claim.id for claim in take(queue)] == [later]
+
+
+def test_a_place_is_kept_no_more_once_the_queue_says_so() -> None:
+    queue = Queue("holding-then-not", concurrency=2, waiting="hold")
+    enqueue(queue, 1, waits)
+    suspend(queue, take(queue))
+    rules.change(connection, [queue.name], overrides={"waiting": "release"})
+    [claim] = take(queue)
+    assert not WorkflowRun.objects.get(pk=claim.id).holds_slot

@@ -201,3 +201,43 @@ def test_what_libpq_itself_says_is_a_lost_connection(monkeypatch: pytest.MonkeyP
     assert is_lost_connection(raised.value)
     unheard[:] = [False, True]
     assert persistently(lambda: dialects.send(connection, "SELECT 1").fetchall(), PlainServices()) == [("1",)]
+
+
+def test_a_session_prepares_no_more_once_a_migration_changed_what_a_hot_statement_returns() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE changing (value int); INSERT INTO changing VALUES (1)")
+    sql = "UPDATE changing SET value = value WHERE value = %s RETURNING value"
+    try:
+        assert prepared.send(connection, sql, [1]).fetchall() == [("1",)]
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE changing ALTER value TYPE bigint")
+        with pytest.raises(NotSupportedError):
+            prepared.send(connection, sql, [1])
+        assert prepared.send(connection, sql, [1]).fetchall() == [(1,)], "as a cursor sends it"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE changing")
+
+
+def test_statements_that_are_sent_together_are_undone_together() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE pairs (value text PRIMARY KEY)")
+    insert = "INSERT INTO pairs VALUES (%s) RETURNING value"
+    hostile = "it's; DROP TABLE pairs; -- \\' \"%s\""
+    try:
+        answer = prepared.send_together(connection, [(insert, ["one"]), (insert, [hostile])])
+        assert answer is not None
+        assert answer.fetchall() == [(hostile,)]
+        with pytest.raises(IntegrityError):
+            prepared.send_together(connection, [(insert, ["two"]), (insert, ["one"])])
+        with pytest.raises(DataError):
+            prepared.send_together(connection, [(insert, ["nul\0"])])
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")  # as psycopg does after a ROLLBACK
+        prepared.send_together(connection, [(insert, ["three"]), (insert, ["four"])])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM pairs ORDER BY value")
+            assert [row[0] for row in cursor.fetchall()] == sorted([hostile, "one", "three", "four"])
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE pairs")

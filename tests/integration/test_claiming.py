@@ -33,3 +33,25 @@ def test_a_worker_whose_lease_may_have_run_out_claims_nothing() -> None:
     claiming.loop.tick()
     run.refresh_from_db()
     assert (run.status, run.attempt, pool.free) == (RunState.RUNNING, 1, 1)
+
+
+def test_beside_one_that_is_to_run_alone_no_thread_takes_the_next_of_its_queue() -> None:
+    Worker.objects.create(id="me", pid=1, lease_seconds=30, started_at=DatabaseNow(), heartbeat_at=DatabaseNow())
+    for _ in range(3):
+        start_workflow("known")
+    pool = Pool(4, work=lambda claim: None, prepare=lambda: None)  # its threads are not started
+    serving = Serving(lambda: ("default",), list)
+    claiming = Claiming(pool, lambda: Claimer(worker_id="me", names=("known",)), serving, lambda: True)
+    [done] = claiming._claim_from("default", 1)
+    asked: list[object] = []
+
+    def meanwhile(free: int, seconds: float) -> int:
+        asked.append(claiming.take_after(done))
+        pool._done(suspect)
+        return pool.free
+
+    [suspect] = claiming._claim_from("default", 1)
+    pool.wait_for = meanwhile  # type: ignore[method-assign]
+    claiming._leave_alone(suspect)
+    assert asked == [None]
+    assert claiming.take_after(done) is not None
