@@ -15,7 +15,7 @@ from tests.queues.fleet import Fleet
 from tests.queues.invariants import exceeded
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WORKERS = [1, 4]
+WORKERS = [pytest.param(1, marks=pytest.mark.slow), 4]
 PRIORITIES = (3, 1, None, 2)
 BACKLOG = {"postgresql": 10_000, "sqlite": 3_000, "mariadb": 2_000}
 
