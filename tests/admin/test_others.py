@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.contrib.admin import AdminSite
 from django.test import Client
 
+from durable_workflows import scheduled, workflow
 from durable_workflows.admin import register
 from durable_workflows.models import QueueState, Schedule, Worker, WorkflowRun
 from tests.admin.html import read
@@ -41,11 +43,16 @@ def test_schedules(admin_client: Client) -> None:
 
 
 def test_a_schedule_that_the_code_no_longer_declares_is_shown_as_not_active(admin_client: Client) -> None:
-    make_schedule("example_project.reports.workflows.run_hourly", in_code=True)
+    @scheduled("0 0 1 1 *")
+    @workflow(name="tests.admin.yearly")
+    def yearly(scheduled_time: datetime, actual_time: datetime) -> None:
+        pass
+
+    make_schedule("tests.admin.yearly", in_code=True)
     make_schedule("removed", in_code=True)
     make_schedule("by hand")
     icons = [
-        "icon-no" in admin_client.get(SCHEDULES, {"q": name}).content.decode() for name in ("run_hourly", "removed", "by hand")
+        "icon-no" in admin_client.get(SCHEDULES, {"q": name}).content.decode() for name in ("yearly", "removed", "by hand")
     ]
     assert icons == [False, True, False]
     page = read(admin_client.get(f"{SCHEDULES}removed/change/")).text
