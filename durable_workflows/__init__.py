@@ -47,15 +47,11 @@ from durable_workflows.options import (
     SetWorkflowUser,
 )
 from durable_workflows.primitives import (
-    cancel_workflow,
-    cancel_workflows,
     current,
     get_event,
     get_result,
     get_workflow_status,
     recv,
-    resume_workflow,
-    resume_workflows,
     retrieve_workflow,
     send,
     set_event,
@@ -81,6 +77,12 @@ from durable_workflows.scheduling import (
 )
 from durable_workflows.serializers import register_type
 from durable_workflows.status import ScheduleStatus, WorkflowStatus
+from durable_workflows.steering import (
+    cancel_workflow,
+    cancel_workflows,
+    resume_workflow,
+    resume_workflows,
+)
 from durable_workflows.talk import Selected, SendMessage
 
 __version__ = "0.1.0"

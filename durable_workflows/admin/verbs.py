@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from durable_workflows import primitives
-from durable_workflows.models import steering
+from durable_workflows import steering
+from durable_workflows.models.steering import RESUMABLE
 from durable_workflows.states import UNFINISHED, RunState
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ CANCEL = Verb(
     action="cancel_runs",
     permission="cancel",
     applies_to=UNFINISHED,
-    call=lambda ids, children: primitives.cancel_workflows(ids, cancel_children=children),
+    call=lambda ids, children: steering.cancel_workflows(ids, cancel_children=children),
     arrives_in=frozenset({S.CANCELLING, S.CANCELLED}),
     button=_("Cancel"),
     question=ngettext_lazy("Cancel this workflow run?", "Cancel these %(count)d workflow runs?", "count"),
@@ -76,8 +76,8 @@ CANCEL = Verb(
 RESUME = Verb(
     action="resume_runs",
     permission="resume",
-    applies_to=frozenset(steering.RESUMABLE),
-    call=lambda ids, _option: primitives.resume_workflows(ids),
+    applies_to=frozenset(RESUMABLE),
+    call=lambda ids, _option: steering.resume_workflows(ids),
     button=_("Resume"),
     question=ngettext_lazy("Resume this workflow run?", "Resume these %(count)d workflow runs?", "count"),
     consequence=_(

@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
-from durable_workflows import primitives
+from durable_workflows import steering
 from durable_workflows.admin import actions
 from durable_workflows.models import WorkflowRun
 from durable_workflows.states import RunState
@@ -108,13 +108,13 @@ def test_children_go_on_when_not_asked_for(admin_client: Client) -> None:
 
 def test_a_run_that_ended_meanwhile_is_not_counted(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     quick, slow = make_run(status=S.RUNNING), make_run(status=S.RUNNING)
-    cancel = primitives.cancel_workflows
+    cancel = steering.cancel_workflows
 
     def end_first(ids: Sequence[str], cancel_children: bool = False) -> None:
         WorkflowRun.objects.filter(pk=quick.pk).update(status=S.SUCCESS)
         cancel(ids, cancel_children)
 
-    monkeypatch.setattr(primitives, "cancel_workflows", end_first)
+    monkeypatch.setattr(steering, "cancel_workflows", end_first)
     text = text_after(admin_client, confirmed("cancel_runs", [quick.pk, slow.pk]))
     assert "1 workflow run was cancelled." in text
     assert "1 workflow run is left alone" in text
@@ -123,14 +123,14 @@ def test_a_run_that_ended_meanwhile_is_not_counted(admin_client: Client, monkeyp
 
 def test_a_run_that_was_deleted_meanwhile_spoils_the_whole(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     gone, other = make_run(status=S.WAITING), make_run(status=S.WAITING)
-    cancel = primitives.cancel_workflows
+    cancel = steering.cancel_workflows
 
     def delete_first(ids: Sequence[str], cancel_children: bool = False) -> None:
         cancel([gone.pk])
         WorkflowRun.objects.filter(pk=gone.pk).delete()
         cancel(ids, cancel_children)
 
-    monkeypatch.setattr(primitives, "cancel_workflows", delete_first)
+    monkeypatch.setattr(steering, "cancel_workflows", delete_first)
     text = text_after(admin_client, confirmed("cancel_runs", [gone.pk, other.pk]))
     assert f"There is no workflow run with the id '{gone.pk}'" in text
     assert status_of(other.pk) == S.WAITING

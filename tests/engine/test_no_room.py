@@ -67,7 +67,7 @@ def writes_to_a_full_disk() -> None:
 def records() -> int:
     try:
         return len(fills_the_disk())
-    except Exception:  # noqa: BLE001  # what a body does that compensates
+    except Exception:  # noqa: BLE001 - a body that compensates
         return -1
 
 
@@ -75,7 +75,7 @@ def records() -> int:
 def writes() -> str:
     try:
         writes_to_a_full_disk()
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - a body that compensates
         return "compensated"
     return "written"
 

@@ -74,8 +74,10 @@ def test_no_queue_and_no_partition_waits_for_anothers_backlog(fleet: Fleet, data
     print(
         f"{workers} workers: before the last of {len(small)} small ones {of_busy} of the busy queue and the busy partition started"
     )
-    # A turn of the queues, or of the partitions, is at most a few starts of each; two workers may have the same turn.
-    assert of_busy[0] <= 3 * len(small) * workers
+    # A turn of the partitions is at most a few starts of each; two workers may have the same turn. Between two turns of the
+    # partitioned queue the others start as many as they can, which depends on who has the processor: what is asserted there
+    # is that nobody waits for the backlog.
+    assert of_busy[0] <= backlog // 4
     assert of_busy[1] <= 2 * len(keys) * workers
     assert exceeded(lines, threads=fleet.threads, read_within=3.0) == []
 
