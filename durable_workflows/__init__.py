@@ -80,8 +80,14 @@ from durable_workflows.status import ScheduleStatus, WorkflowStatus
 from durable_workflows.steering import (
     cancel_workflow,
     cancel_workflows,
+    fork_workflow,
+    fork_workflows,
     resume_workflow,
     resume_workflows,
+    retry_workflow,
+    retry_workflows,
+    rewind_workflow,
+    rewind_workflows,
 )
 from durable_workflows.talk import Selected, SendMessage
 
@@ -134,6 +140,8 @@ __all__ = [
     "current",
     "delete_schedule",
     "durable_each",
+    "fork_workflow",
+    "fork_workflows",
     "get_all_events",
     "get_event",
     "get_result",
@@ -148,6 +156,10 @@ __all__ = [
     "resume_workflow",
     "resume_workflows",
     "retrieve_workflow",
+    "retry_workflow",
+    "retry_workflows",
+    "rewind_workflow",
+    "rewind_workflows",
     "saga",
     "scheduled",
     "select",

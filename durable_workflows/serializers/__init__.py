@@ -29,11 +29,11 @@ its replay would see as something else.
 
 from __future__ import annotations
 
-from durable_workflows.serializers.errors import dump_error, lost_of
+from durable_workflows.serializers.errors import dump_error, lost_of, message_of
 from durable_workflows.serializers.hints import register_annotations
 from durable_workflows.serializers.payloads import dumps, dumps_call, loads
 from durable_workflows.serializers.registered import register_type
-from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error
+from durable_workflows.serializers.revival import ErrorSummary, error_summary, failed_step, load_error
 
 __all__ = [
     "ErrorSummary",
@@ -41,9 +41,11 @@ __all__ = [
     "dumps",
     "dumps_call",
     "error_summary",
+    "failed_step",
     "load_error",
     "loads",
     "lost_of",
+    "message_of",
     "register_annotations",
     "register_type",
 ]

@@ -7,7 +7,8 @@ A record is JSON of our codec, with one tag of its own, "error", for an exceptio
      "args": [...],              absent if one of them is not serialisable
      "attrs": {"code": 51},      of the instance's __dict__ those that are serialisable
      "cause": {...} or 0,        __cause__: a record, or the place of an enclosing exception, counted from the outermost
-     "clipped": true}            only the texts are left, as the rest was too large
+     "clipped": true,            only the texts are left, as the rest was too large
+     "step": 3}                  of a run's own failure: the step from which a retry goes on
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _NAME_CHARACTERS = 200
 _BYTES_PER_CHARACTER = 12
 
 
-def dump_error(error: BaseException) -> str:
+def dump_error(error: BaseException, step: int | None = None) -> str:
     """
     What rows keep of an exception: class, message, arguments, plain attributes, cause, traceback text.
 
@@ -46,14 +47,15 @@ def dump_error(error: BaseException) -> str:
 
     :param error: the exception. Its attributes are read from its ``__dict__``, its own methods are not asked, but for
         ``__str__``.
+    :param step: of a run's own failure: the step from which a retry is to go on; see ``failed_step``.
     """
-    limit = config().payload_max_bytes
+    limit, origin = config().payload_max_bytes, {} if step is None else {"step": step}
     for make in (_whole_record, _clipped_record):
         record = attempt({}, make, error, limit)
-        text = attempt("", to_json, record)
+        text = attempt("", to_json, record and record | origin)
         if record and text and len(text) <= limit:
             return pack(text)
-    return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True}))
+    return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True} | origin))
 
 
 def lost_of(error: BaseException) -> list[str]:
@@ -83,7 +85,7 @@ def _clipped_record(error: BaseException, limit: int) -> Record:
     room = max(0, limit - 2 * _NAME_CHARACTERS - 100) // (2 * _BYTES_PER_CHARACTER)
     return {
         "type": [part[:_NAME_CHARACTERS] for part in _type_of(error)],
-        "message": clip(_message_of(error), room),
+        "message": clip(message_of(error), room),
         "traceback": clip(_traceback_of(error), room),
         "clipped": True,
     }
@@ -118,7 +120,7 @@ class _Recorder:
 
         :raises NotSerializable: if exceptions within exceptions go too deep, or its text would not come back.
         """
-        message = _message_of(error)
+        message = message_of(error)
         self._room -= len(message) + 200
         if self.is_full or len(self._stack) >= _DEPTH:
             raise NotSerializable("There are too many exceptions within this one.")
@@ -182,7 +184,8 @@ def _type_of(error: BaseException) -> list[str]:
     return names if all(type(name) is str for name in names) else ["builtins", "Exception"]
 
 
-def _message_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """Its text, whatever its own code does."""
     return str.__str__(attempt("(its __str__ failed)", str, error))
 
 

@@ -64,6 +64,19 @@ def error_summary(text: str) -> ErrorSummary:
         return ErrorSummary("(unreadable)", f"The recorded error cannot be read: {_shown(str(text))[:500]}", "")
 
 
+def failed_step(text: str) -> int | None:
+    """
+    The step from which a retry of a run is to go on that failed with this error; None if no step of it did. Never raises.
+
+    :param text: what a row holds.
+    """
+    try:
+        step = from_json(unpack(text))["step"]
+    except Exception:  # noqa: BLE001  whatever is wrong with the row, a retry begins where there is no doubt: at its end
+        return None
+    return step if type(step) is int and step > 0 else None
+
+
 def _shown(text: str) -> str:
     """Without halves of surrogate pairs, which no page, log or column takes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
