@@ -79,7 +79,7 @@ class Deed:
         return archive.export(connection, run_id, children=children)
 
     def _import(self, connection: BaseDatabaseWrapper, document: Any, paused: bool) -> str:
-        incoming = importing.checked(connection, document, paused=paused)
+        incoming = importing.checked(document, paused=paused)
         if self._begun == 1 or not importing.is_there(connection, incoming):
             importing.insert(connection, incoming)
         return incoming.root
