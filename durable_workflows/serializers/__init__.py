@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from durable_workflows.serializers.errors import dump_error, erased_error, lost_of
 from durable_workflows.serializers.hints import register_annotations
-from durable_workflows.serializers.payloads import dumps, dumps_call, erased, is_erased, is_stored, loads
+from durable_workflows.serializers.payloads import dumps, dumps_call, erased, is_erased, is_stored, loads, rows_in
 from durable_workflows.serializers.registered import register_type
 from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error
 
@@ -51,4 +51,5 @@ __all__ = [
     "lost_of",
     "register_annotations",
     "register_type",
+    "rows_in",
 ]
