@@ -15,7 +15,7 @@ OneOrMany = str | Iterable[str]
 Moment = datetime | str
 
 MOST_ROWS = 2**31 - 1
-DEEPEST, MOST_PARTS = 10, 100  # of attributes that are asked for: what every database can still put into one query
+DEEPEST, MOST_PARTS = 8, 100  # of attributes that are asked for: what every database can still put into one query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,6 @@ class Engine(Protocol):
 
     def row(self, workflow_id: str) -> WorkflowRun: ...
 
-    def status(self, workflow_id: str) -> Any: ...
-
 
 class Local(Protocol):
     """The services of this process for direct calls and for waiting clients."""

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from durable_workflows import clock
 from durable_workflows.conf import config, uses_time_zones
+from durable_workflows.serializers import is_erased
 from durable_workflows.states import RunState
 
 CLIP = 4_000  # characters of a value that a page shows
@@ -41,6 +42,8 @@ def clip_front(text: str, limit: int = CLIP) -> Clipped:
 
 def payload(head: str | None, length: int | None) -> Clipped | None:
     """A stored payload, of which the database gave the ``head`` and the ``length``; None if there is none."""
+    if is_erased(head):
+        return Clipped(_("(erased)"))
     return None if head is None else Clipped(pretty(head), max(0, (length or 0) - len(head)))
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from durable_workflows.engine.client import Outside
-from durable_workflows.engine.status import status_of
 from durable_workflows.models import WorkflowRun, reading
-from durable_workflows.status import WorkflowStatus
 
 
 class DatabaseEngine:
@@ -16,10 +14,6 @@ class DatabaseEngine:
     def row(self, workflow_id: str) -> WorkflowRun:
         """The row of a run. Raises ``WorkflowNotFound``."""
         return reading.row(workflow_id)
-
-    def status(self, workflow_id: str) -> WorkflowStatus:
-        """A run as it stands. Raises ``WorkflowNotFound``."""
-        return status_of(reading.row(workflow_id))
 
 
 ENGINE = DatabaseEngine()

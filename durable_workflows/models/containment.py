@@ -4,7 +4,8 @@ Whether a run's attributes contain others, on every vendor.
 A dict is contained in one that has its keys, each with a value that contains the other's; a list in one among whose items
 there is one for each of its own; text, numbers, booleans and null in what equals them. That is what PostgreSQL says of
 ``jsonb``. SQLite has no such operator, so it walks with ``json_each``, a step for each level; MySQL and MariaDB have one that
-says something else (a list contains what equals one of its items), so there each value is looked up by its path. Django's own
+says something else (a list contains what equals one of its items), so there each value is looked up by its path, and it is
+asked only about the items of lists; a list directly within a list may then be found where it is no item itself. Django's own
 lookups do neither, and take the key "0" for the place of an item.
 """
 
@@ -89,7 +90,8 @@ def _looked_up(column: str, wanted: Any, path: str = "$") -> Found:
     here, at = f"JSON_EXTRACT({column}, %s)", [path]
     kind = f"JSON_TYPE({here})"
     if isinstance(wanted, dict):
-        inner = (_looked_up(column, part, f"{path}.{json.dumps(key, ensure_ascii=False)}") for key, part in wanted.items())
+        # In the path as in the column, since MariaDB compares keys by their spelling: with escapes, as json.dumps has them.
+        inner = (_looked_up(column, part, f"{path}.{json.dumps(key)}") for key, part in wanted.items())
         return _all((f"{kind} = 'OBJECT'", at), *inner)
     if isinstance(wanted, list):
         each = ((f"JSON_CONTAINS({here}, %s)", [*at, json.dumps(part)]) for part in wanted)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models import Field, Model
 
 from durable_workflows.conf import config
@@ -24,15 +24,27 @@ WORDS = ("note",)  # texts that are no payloads
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 
 
-def mapping(given: Any, where: str, names: set[str]) -> Mapping[str, Any]:
-    """A dict with exactly these keys. Raises ``InvalidUse``."""
+def mapping(given: Any, where: str, names: set[str], defaults: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """
+    A dict with exactly these keys.
+
+    :param defaults: what stands for those that are left out: columns which the exporting version did not have yet.
+    :raises InvalidUse: if it is none.
+    """
     if not isinstance(given, Mapping):
         raise InvalidUse(f"{where} is a dict, not {type(given).__name__}.")
-    if wrong := [str(name) for name in {*given} ^ names]:
-        lacking = sorted(names - {*given})
-        said = f"lacks {', '.join(lacking)}" if lacking else f"has {', '.join(sorted(wrong))[:200]}, which is not known"
+    whole = {**(defaults or {}), **given}
+    if wrong := {*whole} ^ names:
+        lacking = sorted(names - {*whole})
+        said = f"lacks {', '.join(lacking)}" if lacking else f"has {', '.join(map(str, wrong))[:200]}, which is not known"
         raise InvalidUse(f"{where} {said}. Export it anew, with the version that is to import it.")
-    return given
+    return whole
+
+
+def defaults_of(model: type[Model]) -> dict[str, Any]:
+    """The columns that need not be given, with what they hold then."""
+    optional = {name: field for name, field in columns(model).items() if field.null or field.has_db_default()}
+    return {name: field.db_default if field.has_db_default() else None for name, field in optional.items()}
 
 
 def listed(given: Any, where: str) -> Sequence[Any]:
@@ -42,24 +54,24 @@ def listed(given: Any, where: str) -> Sequence[Any]:
     return given
 
 
-def checked_row(connection: BaseDatabaseWrapper, model: type[Model], given: Mapping[str, Any], where: str, **known: Any) -> Any:
+def checked_row(model: type[Model], given: Mapping[str, Any], where: str, **known: Any) -> Any:
     """
     A row that was not written yet.
 
     :raises InvalidUse: if a column cannot hold what it is given.
     """
-    values = {name: _checked(connection, field, given[name], f"{where}: {name}") for name, field in columns(model).items()}
+    values = {name: _checked(field, given[name], f"{where}: {name}") for name, field in columns(model).items()}
     return model(**values, **known)
 
 
-def _checked(connection: BaseDatabaseWrapper, field: Field[Any, Any], given: Any, where: str) -> Any:
+def _checked(field: Field[Any, Any], given: Any, where: str) -> Any:
     if given is None:
         if not field.null:
             raise InvalidUse(f"Cannot import {where}: it must not be null.")
         return None
     for kind, check in _CHECKS:
         if isinstance(field, kind):
-            value = check(connection, field, given, where)
+            value = check(field, given, where)
             break
     else:
         raise TypeError(f"There is no check for {field}.")
@@ -68,15 +80,15 @@ def _checked(connection: BaseDatabaseWrapper, field: Field[Any, Any], given: Any
     return value
 
 
-def _id(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> str:
+def _id(field: Any, given: Any, where: str) -> str:
     return valid_id(given)
 
 
-def _text(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> str:
+def _text(field: Any, given: Any, where: str) -> str:
     return valid_id(given) if field.primary_key else valid_text(given, where, field.max_length)
 
 
-def _payload(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> str:
+def _payload(field: Any, given: Any, where: str) -> str:
     limit = config().payload_max_bytes
     text = valid_text(given, where, limit)
     if field.name not in WORDS and (not text.isascii() or not is_stored(text)):
@@ -84,35 +96,35 @@ def _payload(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str
     return text
 
 
-def _whole(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> int:
-    least, most = connection.ops.integer_field_range(field.get_internal_type())
-    least = 0 if field.name in NEVER_NEGATIVE else least if least is not None else -(2**63)
-    most = most if most is not None else 2**63 - 1
+def _whole(field: Any, given: Any, where: str) -> int:
+    # Those of all vendors: SQLite's columns take more, which another one's workers could not read.
+    least, most = BaseDatabaseOperations.integer_field_ranges[field.get_internal_type()]
+    least = 0 if field.name in NEVER_NEGATIVE else least
     if type(given) is not int or not least <= given <= most:
         raise InvalidUse(f"Cannot import {where}: it is a whole number from {least} to {most}.")
     return given
 
 
-def _number(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> float:
+def _number(field: Any, given: Any, where: str) -> float:
     if type(given) not in (int, float) or not abs(given) < 1e300 or not math.isfinite(given):
         raise InvalidUse(f"Cannot import {where}: it is a number.")
     return float(given)
 
 
-def _flag(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> bool:
+def _flag(field: Any, given: Any, where: str) -> bool:
     if not isinstance(given, bool):
         raise InvalidUse(f"Cannot import {where}: it is true or false.")
     return given
 
 
-def _moment(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> datetime:
+def _moment(field: Any, given: Any, where: str) -> datetime:
     found = moment(given, where)
     if not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise InvalidUse(f"Cannot import {where}: it lies between the years {FIRST_YEAR} and {LAST_YEAR}.")
     return found
 
 
-def _json(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -> dict[str, Any]:
+def _json(field: Any, given: Any, where: str) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
         raise InvalidUse(f"Cannot import {where}: it is a dict with str keys.")
     try:
@@ -122,7 +134,7 @@ def _json(connection: BaseDatabaseWrapper, field: Any, given: Any, where: str) -
     return found
 
 
-Check = Callable[[BaseDatabaseWrapper, Any, Any, str], Any]
+Check = Callable[[Any, Any, str], Any]
 _CHECKS: tuple[tuple[type[Any] | tuple[type[Any], ...], Check], ...] = (
     (models.ForeignKey, _id),
     (models.CharField, _text),
