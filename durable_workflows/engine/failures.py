@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from durable_workflows.serializers import message_of
+from durable_workflows.serializers import Origin, message_of
 
 if TYPE_CHECKING:
     from durable_workflows.engine.history import Place
@@ -26,25 +26,24 @@ class Failures:
     """What one attempt has met."""
 
     def __init__(self) -> None:
-        self._met: list[tuple[int, Look]] = []
+        self._met: list[tuple[Origin, Look]] = []
 
-    def note(self, place: Place, error: BaseException) -> None:
-        """A recorded failure was raised at this place; again, if it is a replay."""
+    def note(self, place: Place, error: BaseException, *, undone: bool = False) -> None:
+        """A recorded failure was raised at this place, again if it is a replay; or a block that begins there was undone."""
         branch, position = place
-        self._met.append((int(branch.partition(".")[0]) if branch else position, _look(error)))
+        step = int(branch.partition(".")[0]) if branch else position
+        self._met.append((Origin(step, undone), _look(error)))
 
-    def step_behind(self, error: BaseException) -> int | None:
-        """The step of the body whose failure ended it with this error; None if it was none's."""
+    def behind(self, error: BaseException) -> Origin | None:
+        """The step of the body whose failure ended it with this error, the first of several; None if it was none's."""
         for level in _causes(error):
-            looks = [_look(each) for each in level]
-            found = [self._last(look) for look in looks]
-            steps = [step for step in found if step is not None]
-            if steps:
-                return min(steps)
+            if found := [origin for origin in map(self._last, level) if origin is not None]:
+                return min(found)
         return None
 
-    def _last(self, look: Look) -> int | None:
-        return next((step for step, met in reversed(self._met) if met == look), None)
+    def _last(self, error: BaseException) -> Origin | None:
+        look = _look(error)
+        return next((origin for origin, met in reversed(self._met) if met == look), None)
 
 
 def _look(error: BaseException) -> Look:

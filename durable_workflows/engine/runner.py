@@ -238,7 +238,7 @@ def _ending(execution: Execution, came: Came) -> tuple[Came, Ending]:
         except NotSerializable as error:
             came = Came(error=error)
     assert came.error is not None
-    record = dump_error(came.error, execution.failures.step_behind(came.error))
+    record = dump_error(came.error, execution.failures.behind(came.error))
     return came, Ending(run_id=claim.id, token=claim.token, error=record)
 
 

@@ -183,7 +183,7 @@ class Saga:
         if self.undos and self._has_failed(error):
             self.undo_all(error)
             if error is not None and execution.stopped is None:
-                execution.failures.note((execution.branch, self.began_at + 1), error)
+                execution.failures.note((execution.branch, self.began_at + 1), error, undone=True)
         if error is None and execution.stopped is not None:
             raise execution.stopped  # whatever the block has made of it
 

@@ -49,6 +49,9 @@ class Cut:
         return self.before > 1
 
 
+END = 2**31  # behind every position
+
+
 def cut_before(connection: BaseDatabaseWrapper, run: WorkflowRun, step: int) -> Cut:
     """Where to cut a run's history so that it goes on with this step, or as late as there is something recorded."""
     cancelled = _body(connection, run.pk, run.generation).filter(kind=Kind.MANAGE, name=CANCELLED)

@@ -26,7 +26,7 @@ from durable_workflows.models.runs import Saga, Turn, WorkflowRun
 from durable_workflows.models.steering import LEASED, go_on, require, resume
 from durable_workflows.models.steps import Kind, StepRun
 from durable_workflows.models.waking import lock
-from durable_workflows.serializers import failed_step
+from durable_workflows.serializers import origin_of
 from durable_workflows.states import UNFINISHED, RunState
 
 Known = dict[str, int]  # the generations that runs had when they were first looked at
@@ -88,12 +88,11 @@ def _unchanged(connection: BaseDatabaseWrapper, run_ids: Iterable[str], known: K
 
 def _retry_failed(connection: BaseDatabaseWrapper, run: WorkflowRun, known: Known) -> int:
     """Cut what led to a run's failure; returns how many of its children are tried again for it."""
-    step = failed_step(run.error or "")
-    end = histories.last(connection, run.pk, run.generation) + 1
-    cut = histories.cut_before(connection, run, end if step is None else step)
+    origin = origin_of(run.error or "")
+    cut = histories.cut_before(connection, run, histories.END if origin is None else origin.step)
     children = _failed_children(connection, cut)
-    # What was done behind the step may have used their keys for something else than what is done there now.
-    same = cut.before if end - cut.before <= 1 else None
+    # What was undone is done anew: under its old key, a charge that was refunded would be taken for this one.
+    same = None if origin is not None and origin.undone else cut.before
     first = run.retry_generation if same is not None and same == run.retry_step else run.generation
     _begin_again(connection, run, cut, None, retry_step=same, retry_generation=first, tries=F("tries") + 1)
     return retry(connection, children, known=known) if children else 0

@@ -30,27 +30,28 @@ its replay would see as something else.
 
 from __future__ import annotations
 
-from durable_workflows.serializers.errors import dump_error, erased_error, lost_of, message_of
+from durable_workflows.serializers.errors import Origin, dump_error, erased_error, lost_of, message_of
 from durable_workflows.serializers.hints import register_annotations
 from durable_workflows.serializers.payloads import dumps, dumps_call, erased, is_erased, is_stored, loads, rows_in
 from durable_workflows.serializers.registered import register_type
-from durable_workflows.serializers.revival import ErrorSummary, error_summary, failed_step, load_error
+from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error, origin_of
 
 __all__ = [
     "ErrorSummary",
+    "Origin",
     "dump_error",
     "dumps",
     "dumps_call",
     "erased",
     "erased_error",
     "error_summary",
-    "failed_step",
     "is_erased",
     "is_stored",
     "load_error",
     "loads",
     "lost_of",
     "message_of",
+    "origin_of",
     "register_annotations",
     "register_type",
     "rows_in",

@@ -8,14 +8,14 @@ A record is JSON of our codec, with one tag of its own, "error", for an exceptio
      "attrs": {"code": 51},      of the instance's __dict__ those that are serialisable
      "cause": {...} or 0,        __cause__: a record, or the place of an enclosing exception, counted from the outermost
      "clipped": true,            only the texts are left, as the rest was too large, or was erased
-     "step": 3}                  of a run's own failure: the step from which a retry goes on
+     "step": 3, "undone": true}  of a run's own failure: from where a retry goes on, see ``Origin``
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from django.utils.functional import Promise
 
@@ -23,6 +23,18 @@ from durable_workflows.conf import config
 from durable_workflows.exceptions import NotSerializable
 from durable_workflows.serializers.encoding import Encoder
 from durable_workflows.serializers.wire import TAG, VALUE, from_json, is_text, pack, to_json, unpack
+
+
+class Origin(NamedTuple):
+    """
+    The step of a run that made it fail.
+
+    :param undone: whether it is the first of a saga's block, which was undone then.
+    """
+
+    step: int
+    undone: bool = False
+
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -38,7 +50,7 @@ _NAME_CHARACTERS = 200
 _BYTES_PER_CHARACTER = 12
 
 
-def dump_error(error: BaseException, step: int | None = None) -> str:
+def dump_error(error: BaseException, origin: Origin | None = None) -> str:
     """
     What rows keep of an exception: class, message, arguments, plain attributes, cause, traceback text.
 
@@ -47,15 +59,15 @@ def dump_error(error: BaseException, step: int | None = None) -> str:
 
     :param error: the exception. Its attributes are read from its ``__dict__``, its own methods are not asked, but for
         ``__str__``.
-    :param step: of a run's own failure: the step from which a retry is to go on; see ``failed_step``.
+    :param origin: of a run's own failure: from where a retry is to go on; see ``origin_of``.
     """
-    limit, origin = config().payload_max_bytes, {} if step is None else {"step": step}
+    limit, whence = config().payload_max_bytes, {} if origin is None else origin._asdict()
     for make in (_whole_record, _clipped_record):
         record = attempt({}, make, error, limit)
-        text = attempt("", to_json, record and record | origin)
+        text = attempt("", to_json, record and record | whence)
         if record and text and len(text) <= limit:
             return pack(text)
-    return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True} | origin))
+    return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True} | whence))
 
 
 def erased_error(text: str) -> str:
