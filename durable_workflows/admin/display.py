@@ -159,6 +159,11 @@ def duration(span: timedelta) -> str:
     return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours % 24}
 
 
+def number(value: int, more: bool = False) -> str:
+    """A number for people; with a plus sign if there are more than were counted."""
+    return f"{value:,}+" if more else f"{value:,}"
+
+
 def split_name(name: str) -> tuple[str, str]:
     """A qualified name as (the last part, what it is in)."""
     within, __, last = name.rpartition(".")

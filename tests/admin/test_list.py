@@ -47,7 +47,7 @@ def test_a_run_in_the_list(admin_client: Client) -> None:
     assert f'href="{RUNS}{run.pk.replace("_", "_5F")}/change/"' in html
     text = Page(html).text
     assert "checkout shop" in text
-    assert f"mail 2 {start:%Y-%m-%d %H:%M:%S} 2 min 5 s" in text
+    assert f"queue mail attempts 2 created {start:%Y-%m-%d %H:%M:%S} 3 h 0 min ago duration 2 min 5 s" in text
 
 
 @pytest.mark.parametrize(
