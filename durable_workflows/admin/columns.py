@@ -43,5 +43,5 @@ def _bar(run: WorkflowRun) -> SafeString | str:
 
 def age(run: WorkflowRun) -> SafeString:
     """When a run was created, and how long ago that is."""
-    ago = _("%(time)s ago") % {"time": display.duration(display.present() - run.created_at)}
+    ago = _("%(time)s ago") % {"time": display.about(display.present() - run.created_at)}
     return format_html('{} <span class="dw-ago">{}</span>', display.timestamp(run.created_at) or "", ago)

@@ -48,7 +48,7 @@ class Place:
     def read(cls, text: str) -> Self:
         """Raises ``ValueError`` for what no place was written as."""
         micros, _, run_id = text.partition(".")
-        if "\0" in run_id or not 0 < int(micros) < FAR_OFF:
+        if "\0" in run_id or not 0 <= int(micros) <= FAR_OFF:
             raise ValueError(f"{text!r} is no place in a list of runs.")
         moment = EPOCH + int(micros) * MICROSECOND
         return cls(moment if uses_time_zones() else moment.replace(tzinfo=None), run_id)

@@ -14,9 +14,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from durable_workflows.admin import display
+from durable_workflows.admin import display, looking
 from durable_workflows.admin.filters import RunFilter
-from durable_workflows.admin.looking import FARTHEST, Count, Look, Page, Place, is_few
+from durable_workflows.admin.looking import Count, Look, Page, Place, is_few
 from durable_workflows.admin.search import Search
 from durable_workflows.admin.situation import situations
 from durable_workflows.admin.timespan import TimeFilter
@@ -111,7 +111,7 @@ class RunList(ChangeList):
     @property
     def looked_at(self) -> str:
         """How many runs were looked at, where the look ended before the list did."""
-        return display.number(FARTHEST)
+        return display.number(looking.FARTHEST)
 
     @property
     def until_label(self) -> SafeString | None:

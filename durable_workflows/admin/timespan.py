@@ -69,7 +69,7 @@ class TimeFilter(admin.ListFilter):
         """As ``<input type="datetime-local">`` wants it."""
         if not self.given.get(name):
             return ""
-        return f"{local(_moment(self.given[name])):%Y-%m-%dT%H:%M:%S}"
+        return f"{local(_moment(self.given[name])):%Y-%m-%dT%H:%M:%S}".removesuffix(":00")
 
 
 def _moment(text: str) -> datetime:

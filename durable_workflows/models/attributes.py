@@ -17,6 +17,6 @@ def having(runs: QuerySet[WorkflowRun], key: str, value: Any) -> QuerySet[Workfl
 
     :param value: text, a number or a boolean.
     """
-    if connections[runs.db].features.supports_json_field_contains:
-        return runs.filter(attributes__contains={key: value})
+    if key.isdecimal() and connections[runs.db].features.supports_json_field_contains:
+        return runs.filter(attributes__contains={key: value})  # a transform would take it for the index of an array
     return runs.alias(attribute=KeyTransform(key, "attributes")).filter(attribute=value)
