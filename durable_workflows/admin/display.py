@@ -162,6 +162,20 @@ def duration(span: timedelta) -> str:
     return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours % 24}
 
 
+def about(span: timedelta) -> str:
+    """A span in its largest unit."""
+    seconds = max(0, int(span.total_seconds()))
+    for unit, words in ((86_400, _("%(number)d d")), (3600, _("%(number)d h")), (60, _("%(number)d min"))):
+        if seconds >= unit:
+            return words % {"number": seconds // unit}
+    return _("%(number)d s") % {"number": seconds}
+
+
+def number(value: int, more: bool = False) -> str:
+    """A number for people; with a plus sign if there are more than were counted."""
+    return f"{value:,}+" if more else f"{value:,}"
+
+
 def split_name(name: str) -> tuple[str, str]:
     """A qualified name as (the last part, what it is in)."""
     within, __, last = name.rpartition(".")

@@ -1,81 +1,141 @@
-"""The filters of the list of runs. Their choices come from small tables and this process, never from scanning the runs."""
+"""
+The filters of the list of runs: what a run's state says.
+
+Each says which index finds its runs, if one does, and ``looking`` reads along that. The choices come from small tables
+and from this process, never from scanning the runs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from durable_workflows import registry
 from durable_workflows.admin.base import ModelAdmin
-from durable_workflows.admin.display import present, split_name
-from durable_workflows.definitions import Workflow
-from durable_workflows.models import QueueState, Stranded, Wait
-from durable_workflows.states import RunState
+from durable_workflows.admin.display import present
+from durable_workflows.admin.looking import FEW, Runs
+from durable_workflows.models import StepAttempt, StepRun, Stranded, Wait, dialects, presence
+from durable_workflows.models.indexes import Literal
+from durable_workflows.models.runs import LEASED, SET_APART, claimable, unclaimable
+from durable_workflows.states import UNFINISHED, RunState
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
 
     Choices = list[tuple[str, Any]]
 
+S = RunState
 NUL = "\0"  # PostgreSQL's driver refuses to send it
+ENQUEUED = claimable(Literal) | unclaimable(Literal)
 
 
-class NameFilter(admin.SimpleListFilter):
-    """A workflow known here by a click, any other by a part of its name, typed in."""
+class RunFilter(admin.SimpleListFilter):
+    """A filter, and which index has its runs."""
 
-    title = _("workflow")
-    parameter_name = "workflow"
-    template = "admin/durable_workflows/workflowrun/name_filter.html"
+    template = "admin/durable_workflows/workflowrun/filter.html"
+    folded = False  # until it is used
+    surely_few = False  # what ``few`` finds is few by its making, and need not be counted
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        return [(name, split_name(name)[0]) for name in self._known()]
+    def few(self, runs: Runs) -> Runs | None:
+        """The runs of the chosen value, if an index has them and seldom many others."""
+        return None
 
-    def has_output(self) -> bool:
-        return True  # the text box, even where no workflow is known
+    def in_order(self, runs: Runs) -> Runs | None:
+        """The runs of the chosen value, if an index has them in the order of creation."""
+        return None
+
+    def served(self, runs: Runs) -> Runs | None:
+        """
+        The runs of the chosen value, if an index has them in whatever way.
+
+        In the words of the index's condition, which a planner does not find out by itself.
+        """
+        in_order = self.in_order(runs)
+        return self.few(runs) if in_order is None else in_order
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """As ever, and first of all what the text box needs."""
-        kept = [pair for pair in changelist.params.items() if pair[0] != self.parameter_name]
-        value = self.value() or ""
-        yield {"box": {"name": self.parameter_name, "kept": kept, "value": "" if value in self._known() else value}}
+        """As ever, and first of all how the template shows them."""
+        yield {"settings": {"open": not self.folded or self.value() is not None}}
         yield from super().choices(changelist)
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        if not value:
-            return queryset
-        if NUL in value:
-            return queryset.none()
-        return queryset.filter(name=value) if value in self._known() else queryset.filter(name__contains=value)
 
-    def _known(self) -> list[str]:
-        return [definition.name for definition in registry.definitions() if isinstance(definition, Workflow)]
+class StatusFilter(RunFilter):
+    """By one state, or by having come to an end or not."""
 
-
-class QueueFilter(admin.SimpleListFilter):
-    """By the queues that have a row, the default one, and the one filtered by."""
-
-    title = _("queue")
-    parameter_name = "queue"
+    title = _("status")
+    parameter_name = "status__exact"
+    groups = {"unfinished": (UNFINISHED, _("not ended")), "ended": (frozenset(S) - UNFINISHED, _("ended"))}
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        names = {"default", *QueueState.objects.values_list("name", flat=True)} | {self.value() or "default"}
-        return [(name, name) for name in sorted(names)]
+        return [*((key, label) for key, (_states, label) in self.groups.items()), *RunState.choices]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
         value = self.value()
-        if not value:
+        if value is None:
             return queryset
-        return queryset.none() if NUL in value else queryset.filter(queue=value)
+        if (served := self.served(queryset)) is not None:
+            return served
+        if value in self.groups:
+            return queryset.filter(status__in=self.groups[value][0])
+        return queryset.filter(status=value) if value in S.values else queryset.none()
+
+    def in_order(self, runs: Runs) -> Runs | None:
+        value = self.value()
+        apart = value in S.values and value not in (S.ENQUEUED, S.RUNNING, S.SUCCESS)
+        return runs.filter(SET_APART, status=value) if apart else None
+
+    def few(self, runs: Runs) -> Runs | None:
+        value = self.value()
+        if value == S.RUNNING:
+            return runs.filter(LEASED, status=value)
+        if value == S.ENQUEUED:
+            return runs.filter(ENQUEUED)
+        if value == "unfinished":
+            return runs.filter(LEASED | ENQUEUED | (SET_APART & Q(status__in=UNFINISHED)))
+        return None
 
 
-class WaitingLongerFilter(admin.SimpleListFilter):
+class StuckFilter(RunFilter):
+    """Runs that nobody can execute until somebody acts, or whose worker is gone."""
+
+    title = _("stuck")
+    parameter_name = "stuck"
+    reasons = {
+        "any": _("for any reason"),
+        Stranded.NAME.value: _("nobody knows the workflow"),
+        Stranded.HISTORY.value: _("code and history differ"),
+        Stranded.PAYLOAD.value: _("stored data unreadable"),
+        "worker": _("its worker is gone"),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        return list(self.reasons.items())
+
+    def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
+        return queryset if (stuck := self.few(queryset)) is None else stuck
+
+    def few(self, runs: Runs) -> Runs | None:
+        value = self.value()
+        if value not in self.reasons:
+            return None
+        stranded = unclaimable(Literal) & ~Q(stranded=Literal(""))
+        if value == "any":
+            return runs.filter(stranded | self._forsaken)
+        return runs.filter(self._forsaken) if value == "worker" else runs.filter(stranded, stranded=value)
+
+    @cached_property
+    def _forsaken(self) -> Q:
+        alive = [worker.pk for worker in presence.alive(dialects.connection())]
+        return LEASED & ~Q(worker_id__in=alive)
+
+
+class WaitingLongerFilter(RunFilter):
     """Suspended runs one of whose waits began longer ago; a replay in between does not make it younger."""
 
     title = _("waiting longer than")
@@ -90,31 +150,49 @@ class WaitingLongerFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
         return [(key, label) for key, (_span, label) in self.spans.items()]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if (value := self.value()) not in self.spans:
+    def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
+        waiting = self.in_order(queryset)
+        if waiting is None:
             return queryset
-        since = present() - self.spans[value][0]  # not the database's clock, which planners cannot reckon with
         current = Wait.objects.filter(run=OuterRef("pk"), generation=OuterRef("generation"))
-        return queryset.filter(Exists(current.filter(created_at__lt=since)), status=RunState.WAITING)
+        return waiting.filter(Exists(current.filter(created_at__lt=self._since())))
+
+    def in_order(self, runs: Runs) -> Runs | None:
+        """A run is older than what it waits for."""
+        if self.value() not in self.spans:
+            return None
+        return runs.filter(SET_APART, status=S.WAITING, created_at__lt=self._since())
+
+    def _since(self) -> Any:
+        return present() - self.spans[str(self.value())][0]  # not the database's clock, which planners cannot reckon with
 
 
-class StuckFilter(admin.SimpleListFilter):
-    """Runs that no worker can execute until somebody acts."""
+class RetryingFilter(RunFilter):
+    """
+    Runs that have not ended and in which an attempt of a step has failed that has no outcome yet.
 
-    title = _("stuck")
-    parameter_name = "stuck"
-    reasons = {
-        "any": _("for any reason"),
-        Stranded.NAME.value: _("nobody knows the workflow"),
-        Stranded.HISTORY.value: _("code and history differ"),
-        Stranded.PAYLOAD.value: _("stored data unreadable"),
-    }
+    Of the failed attempts the last ``FEW`` are looked at: one that is to be repeated is seldom an old one.
+    """
+
+    title = _("retrying")
+    parameter_name = "retrying"
+    surely_few = True
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        return list(self.reasons.items())
+        return [("yes", _("a step failed and is tried again"))]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if (value := self.value()) not in self.reasons:
-            return queryset
-        stuck = queryset.filter(status=RunState.ENQUEUED)
-        return stuck.exclude(stranded=Stranded.NO) if value == "any" else stuck.filter(stranded=value)
+    def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
+        return queryset if (retrying := self.few(queryset)) is None else retrying
+
+    def few(self, runs: Runs) -> Runs | None:
+        if self.value() != "yes":
+            return None
+        place = {name: OuterRef(name) for name in ("run_id", "generation", "branch", "position")}
+        failed = StepAttempt.objects.filter(pk__gt=self._not_before, generation=OuterRef("generation"))
+        open_ = failed.filter(~Exists(StepRun.objects.filter(**place)), run=OuterRef("pk"))
+        return runs.filter(Exists(open_), status__in=UNFINISHED)
+
+    @cached_property
+    def _not_before(self) -> int:
+        newest_first = StepAttempt.objects.order_by("-pk").values_list("pk", flat=True)
+        return newest_first[FEW : FEW + 1].first() or 0

@@ -13,52 +13,62 @@ from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from durable_workflows.admin import display, page
+from durable_workflows.admin import columns, display, page
 from durable_workflows.admin.actions import Deed
 from durable_workflows.admin.base import ReadOnlyAdmin
-from durable_workflows.admin.filters import NameFilter, QueueFilter, StuckFilter, WaitingLongerFilter
-from durable_workflows.admin.situation import Situation, situations
-from durable_workflows.admin.verbs import CANCEL, RESUME, VERBS, Verb
+from durable_workflows.admin.belonging import (
+    NameFilter,
+    OriginFilter,
+    QueueFilter,
+    ScheduleFilter,
+    VersionFilter,
+    WorkerFilter,
+)
+from durable_workflows.admin.filters import RetryingFilter, StatusFilter, StuckFilter, WaitingLongerFilter
+from durable_workflows.admin.runlist import RunList
+from durable_workflows.admin.search import Search
+from durable_workflows.admin.timespan import TimeFilter
+from durable_workflows.admin.verbs import VERBS, Verb
 from durable_workflows.models import WorkflowRun
 
 HEAVY = ("inputs", "output", "error", "attributes", "note")
-LAST = chr(0x10FFFF)  # sorts after every character
 
 
-class RunList(ChangeList):
-    """The list knows what each of its runs waits for, by as many queries for one run as for all."""
+def _action(verb: Verb) -> Any:
+    """A verb as Django's admin wants it."""
 
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        runs = list(cast("QuerySet[WorkflowRun]", self.result_list))
-        found = situations(runs)
-        for run in runs:
-            cast(Any, run).situation = found[run.pk]
-        self.result_list = cast(Any, runs)
+    def act(modeladmin: WorkflowRunAdmin, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> HttpResponse:
+        return Deed.of(modeladmin, request, verb, modeladmin.listed(request).look).respond()
+
+    act.__name__ = verb.action
+    return admin.action(act, description=verb.choice)
 
 
 class WorkflowRunAdmin(ReadOnlyAdmin):
     """
     Workflow runs, newest first.
 
-    Sorting by anything but the time of creation, and searching in payloads, would scan a table that may hold millions.
+    Sorting by anything but the time of creation would sort a table that may hold millions; how they are read, and how
+    far, is told in ``looking``.
     """
 
-    list_display = ("state", "workflow", "run_id", "now", "queue", "attempts", "created", "took")
+    list_display = ("state", "workflow", "run_id", "now", "its_queue", "attempts", "created", "took")
     list_display_links = ("workflow",)
     list_filter = (
-        "status", StuckFilter, WaitingLongerFilter, NameFilter, QueueFilter, ("created_at", admin.DateFieldListFilter),
+        StatusFilter, StuckFilter, RetryingFilter, WaitingLongerFilter, TimeFilter, NameFilter, QueueFilter,
+        ScheduleFilter, WorkerFilter, VersionFilter, OriginFilter,
     )  # fmt: skip
     sortable_by = ("created",)
     ordering = ("-created_at",)
     search_fields = ("pk",)
-    search_help_text = _("A run's id, or the beginning of one.")
-    actions = ("cancel_runs", "resume_runs")
+    search_help_text = _(
+        "An id or its beginning; or an attribute, such as tenant=acme, or user:alice, or several of these at once."
+    )
+    actions = tuple(_action(verb) for verb in VERBS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowRun]:
         runs: QuerySet[WorkflowRun] = super().get_queryset(request)
@@ -67,11 +77,17 @@ class WorkflowRunAdmin(ReadOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return RunList
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        found = super().get_changelist_instance(request)
+        cast(Any, request).durable_list = found
+        return found
+
+    def listed(self, request: HttpRequest) -> RunList:
+        """The list that this request is about, as it was read for it."""
+        return cast(RunList, cast(Any, request).durable_list)
+
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        """By a range of the primary key: an index serves it, and upper and lower case differ, on every database."""
-        if not search_term:
-            return queryset, False
-        return queryset.filter(pk__gte=search_term, pk__lt=search_term + LAST), False
+        return Search.read(search_term).filter(queryset), False
 
     # The list's columns.
 
@@ -89,41 +105,33 @@ class WorkflowRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("now"))
     def now(self, run: WorkflowRun) -> SafeString:
-        situation: Situation = cast(Any, run).situation
-        return format_html('<span class="{}">{}</span>', "dw-alarm" if situation.alarming else "dw-now", situation.text)
+        return columns.now(run)
+
+    @admin.display(description=_("queue"))
+    def its_queue(self, run: WorkflowRun) -> SafeString:
+        return columns.labelled(_("queue"), run.queue)
 
     @admin.display(description=_("attempts"))
-    def attempts(self, run: WorkflowRun) -> int:
-        return run.recovery_attempts + run.tries
+    def attempts(self, run: WorkflowRun) -> SafeString:
+        return columns.labelled(_("attempts"), run.recovery_attempts + run.tries)
 
     @admin.display(description=_("created"), ordering="created_at")
-    def created(self, run: WorkflowRun) -> SafeString | None:
-        return display.timestamp(run.created_at)
+    def created(self, run: WorkflowRun) -> SafeString:
+        return columns.labelled(_("created"), columns.age(run))
 
     @admin.display(description=_("duration"), empty_value="")
-    def took(self, run: WorkflowRun) -> str:
-        return display.elapsed(run.started_at, run.completed_at)
+    def took(self, run: WorkflowRun) -> SafeString | str:
+        took = display.elapsed(run.started_at, run.completed_at)
+        return columns.labelled(_("duration"), took) if took else ""
 
     # The actions.
 
-    @admin.action(description=_("Cancel selected %(verbose_name_plural)s"), permissions=["cancel"])
-    def cancel_runs(self, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> HttpResponse:
-        return Deed(admin=self, request=request, verb=CANCEL).respond(queryset)
-
-    @admin.action(description=_("Resume selected %(verbose_name_plural)s"), permissions=["resume"])
-    def resume_runs(self, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> HttpResponse:
-        return Deed(admin=self, request=request, verb=RESUME).respond(queryset)
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may cancel runs."""
-        return self._may(request, CANCEL)
-
-    def has_resume_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may resume runs."""
-        return self._may(request, RESUME)
-
-    def _may(self, request: HttpRequest, verb: Verb) -> bool:
-        return bool(request.user.has_perm(f"durable_workflows.{verb.permission}_workflowrun"))
+    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Those that the user may take. (Django 6.1 also tells where they are to be shown.)"""
+        found = super().get_actions(request, *args, **kwargs)
+        allowed = {verb.action for verb in VERBS if verb.allowed_to(request)}
+        ours = {verb.action for verb in VERBS}
+        return {name: action for name, action in found.items() if name in allowed or name not in ours}
 
     # The page of one run.
 
@@ -142,7 +150,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "media": self.media,
             "preserved_filters": self.get_preserved_filters(request),
-            "verbs": [verb for verb in VERBS if run.status in verb.applies_to and self._may(request, verb)],
+            "verbs": [verb for verb in VERBS if run.status in verb.applies_to and verb.allowed_to(request)],
             **page.of(run),
             **(extra_context or {}),
         }

@@ -11,9 +11,10 @@ from django.utils.translation import ngettext
 
 from durable_workflows.admin.display import minute, short_id
 from durable_workflows.limits import NO_LIMITS
-from durable_workflows.models import Kind, QueueState, Stranded, Turn, Wait, WorkflowRun
+from durable_workflows.models import Kind, QueueState, Stranded, Turn, Wait, WorkflowRun, dialects, presence
 from durable_workflows.models.rules import FREE, Rules, rules_of
 from durable_workflows.models.runs import Saga
+from durable_workflows.models.steering import LEASED
 from durable_workflows.states import UNFINISHED, RunState
 
 S = RunState
@@ -33,11 +34,12 @@ class Around:
 
     waits: dict[str, tuple[Wait, int]]  # the first wait, and how many there are
     queues: dict[str, Rules]  # what holds for those in which one of the runs is enqueued
+    alive: frozenset[str] | None  # the workers whose leases hold; None: no run is leased
 
 
 def situations(runs: Sequence[WorkflowRun]) -> dict[str, Situation]:
-    """The situation of each run by its id, in at most three queries however many runs there are."""
-    around = Around(_waits_of(runs), _queues_of(runs))
+    """The situation of each run by its id, in at most four queries however many runs there are."""
+    around = Around(_waits_of(runs), _queues_of(runs), _alive(runs))
     return {run.pk: describe(run, around) for run in runs}
 
 
@@ -56,16 +58,24 @@ def _queues_of(runs: Sequence[WorkflowRun]) -> dict[str, Rules]:
     return {name: rules_of(*row) for name, *row in rows}
 
 
+def _alive(runs: Sequence[WorkflowRun]) -> frozenset[str] | None:
+    if not any(run.status in LEASED for run in runs):
+        return None
+    return frozenset(worker.pk for worker in presence.alive(dialects.connection()))
+
+
 def describe(run: WorkflowRun, around: Around) -> Situation:
     """One run's situation; its progress comes first."""
-    alarm = _alarm(run)
+    alarm = _alarm(run, around)
     parts = [_progress(run), alarm or _sentence(run, around)]
     return Situation(" · ".join(part for part in parts if part), bool(alarm))
 
 
-def _alarm(run: WorkflowRun) -> str:
+def _alarm(run: WorkflowRun, around: Around) -> str:
     if run.status == S.MAX_RECOVERY_ATTEMPTS_EXCEEDED:
         return _noted(_("given up: its workers died too often"), run)
+    if run.status in LEASED and run.worker_id and around.alive is not None and run.worker_id not in around.alive:
+        return _("its worker is gone, and no other has taken it over yet")
     if run.status != S.ENQUEUED or not run.stranded:
         return ""
     if run.stranded == Stranded.NAME:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
 from durable_workflows import steering
-from durable_workflows.admin import actions
+from durable_workflows.admin import actions, carrying
 from durable_workflows.models import WorkflowRun
 from durable_workflows.states import RunState
 from tests.admin.conftest import RUNS, page_of
 from tests.admin.html import read
-from tests.admin.rows import make_run, make_runs
+from tests.admin.rows import ago, make_run, make_runs, make_step
 
 pytestmark = pytest.mark.django_db
 
@@ -153,20 +155,110 @@ def test_nothing_is_done_that_is_not_logged(admin_client: Client, monkeypatch: p
     assert status_of(run.pk) == S.WAITING
 
 
-def test_no_more_than_fit_into_one_form(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(actions, "AT_ONCE", 3)
-    ids = make_runs(5, status=S.WAITING)
-    everything = form("cancel_runs", ids[:1], select_across="1")
-    text = text_after(admin_client, everything)
-    assert "Only the first 3 of the selected runs are taken at once." in text
-    assert "Cancel these 3 workflow runs?" in text
-    text_after(admin_client, {**everything, "confirmed": "yes"})
-    assert WorkflowRun.objects.filter(status=S.CANCELLED).count() == 3
+def hidden(html: str) -> dict[str, str]:
+    """The hidden fields of the page that asks."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', html)
+    return {name: unescape(value) for name, value in found}
 
 
-def test_as_many_as_are_taken_fit_into_one_form(admin_client: Client) -> None:
-    ids = make_runs(actions.AT_ONCE, status=S.WAITING)
-    assert f"{actions.AT_ONCE} workflow runs were cancelled." in text_after(admin_client, confirmed("cancel_runs", ids))
+def test_all_that_match_are_taken(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrying, "AT_ONCE", 7)
+    ids = make_runs(60, status=S.WAITING, queue="mail")
+    others, ended = make_runs(2, status=S.WAITING), make_runs(3, status=S.SUCCESS, queue="mail")
+    address = f"{RUNS}?queue=mail"
+    page = admin_client.post(address, form("cancel_runs", ids[:50], select_across="1"))
+    text = read(page).text
+    assert "Cancel these 60 workflow runs?" in text
+    assert "… and 40 more" in text
+    assert "3 workflow runs are left alone, because they have ended already." in text
+    fields = hidden(page.content.decode())
+    assert fields["_selected_action"] == "all"  # and none of the ids
+    assert page.content.decode().count("_selected_action") == 1
+    assert f'action="{address}"' in page.content.decode()
+    late = make_run(status=S.WAITING, queue="mail", created_at=ago(seconds=-60)).pk  # nobody could have meant it
+    WorkflowRun.objects.filter(pk=ids[0]).update(queue="slow")  # it has left the list meanwhile
+    text = text_after(admin_client, fields, address)
+    assert "59 workflow runs were cancelled." in text
+    assert "3 workflow runs are left alone" in text
+    assert WorkflowRun.objects.filter(status=S.CANCELLED).count() == len(logged()) == 59
+    assert {status_of(run_id) for run_id in (ids[0], late, *others)} == {S.WAITING}
+    assert {status_of(run_id) for run_id in ended} == {S.SUCCESS}
+
+
+def test_all_that_match_a_search_in_either_order(admin_client: Client) -> None:
+    make_run(id="order-1", status=S.WAITING, attributes={"tenant": "acme"})
+    make_run(id="order-2", status=S.WAITING)
+    make_run(id="parcel-1", status=S.WAITING)
+    for query, cancelled in (("?q=tenant%3Dacme", {"order-1"}), ("?q=order-&o=7", {"order-1", "order-2"})):
+        fields = hidden(admin_client.post(RUNS + query, form("cancel_runs", ["order-1"], select_across="1")).content.decode())
+        if fields:
+            admin_client.post(RUNS + query, fields)
+        assert set(WorkflowRun.objects.filter(status=S.CANCELLED).values_list("pk", flat=True)) == cancelled
+
+
+def test_a_long_deed_asks_to_go_on(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrying, "AT_ONCE", 4)
+    monkeypatch.setattr(carrying, "LONGEST", -1.0)
+    parent, *_rest = [WorkflowRun.objects.get(pk=pk) for pk in make_runs(10, status=S.WAITING)]
+    child = make_run(status=S.WAITING, parent=parent, created_at=ago(days=1), queue="elsewhere").pk
+    make_run(status=S.SUCCESS)
+    address = f"{RUNS}?queue=default"
+    fields = hidden(admin_client.post(address, form("cancel_runs", [parent.pk], select_across="1")).content.decode())
+    answers = []
+    fields["option"] = "yes"
+    while "confirmed" in fields:
+        response = admin_client.post(address, fields, follow=True)
+        answers.append(read(response).text)
+        fields = hidden(response.content.decode())
+    assert [number for number in ("4", "8") if f"{number} workflow runs were cancelled." in " ".join(answers[:2])] == ["4", "8"]
+    assert "10 workflow runs were cancelled." in answers[2]
+    assert "1 workflow run is left alone" in answers[2]
+    assert status_of(child) == S.CANCELLED
+    assert set(logged().values()) == {"Cancelled, with its child runs."}
+
+
+def test_one_that_fails_fails_with_its_chunk_alone(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrying, "AT_ONCE", 2)
+    first, second, third = (make_run(status=S.WAITING, created_at=ago(minutes=number)).pk for number in (1, 2, 3))
+    cancel = steering.cancel_workflows
+
+    def fail_later(ids: Sequence[str], cancel_children: bool = False) -> None:
+        cancel([*ids, "nobody"] if third in ids else ids, cancel_children)
+
+    monkeypatch.setattr(steering, "cancel_workflows", fail_later)
+    text = text_after(admin_client, confirmed("cancel_runs", [first, second, third]))
+    assert "2 workflow runs were cancelled." in text
+    assert "There is no workflow run with the id" in text
+    assert [status_of(run_id) for run_id in (first, second, third)] == [S.CANCELLED, S.CANCELLED, S.WAITING]
+    assert set(logged()) == {first, second}
+
+
+def test_runs_are_deleted(admin_client: Client) -> None:
+    ended, waiting = make_run(status=S.SUCCESS), make_run(status=S.WAITING)
+    make_step(ended, 1)
+    assert "Delete this workflow run?" in text_after(admin_client, form("delete_runs", [ended.pk, waiting.pk]))
+    text = text_after(admin_client, confirmed("delete_runs", [ended.pk, waiting.pk]))
+    assert "1 workflow run was deleted." in text
+    assert "1 workflow run is left alone, because it has not ended." in text
+    assert [run.pk for run in WorkflowRun.objects.all()] == [waiting.pk]
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.action_flag, entry.object_repr) == (ended.pk, DELETION, str(ended))
+
+
+def test_from_the_page_of_a_run_that_is_gone_the_way_leads_to_the_list(admin_client: Client) -> None:
+    run = make_run(status=S.SUCCESS)
+    response = admin_client.post(RUNS, confirmed("delete_runs", [run.pk], back="run"))
+    assert response.headers["Location"] == RUNS
+
+
+@pytest.mark.parametrize("field", ["asked", "after", "done", "left"])
+@pytest.mark.parametrize("value", ["", "nonsense", "-1.x", "9" * 400, "1.\0", "²"])
+def test_a_form_that_nobody_sent_does_no_harm(admin_client: Client, field: str, value: str) -> None:
+    run = make_run(status=S.WAITING)
+    sane = {"asked": "1", "after": "", "done": "0", "left": "0"}
+    response = admin_client.post(RUNS, confirmed("cancel_runs", ["all"], select_across="1", **{**sane, field: value}))
+    assert response.status_code in (200, 302)
+    assert status_of(run.pk) == S.WAITING
 
 
 def test_the_question_lists_only_some(admin_client: Client) -> None:
@@ -217,6 +309,15 @@ def test_the_history_of_a_run_shows_who_did_what(admin_client: Client) -> None:
 
 
 # Who may do what.
+
+
+def test_deleting_needs_its_own_permission(client_with: Callable[..., Client]) -> None:
+    run = make_run(status=S.SUCCESS)
+    client = client_with("view", "cancel", "resume", "change")
+    client.post(RUNS, confirmed("delete_runs", [run.pk]))
+    assert "delete_runs" not in client.get(RUNS).content.decode()
+    assert WorkflowRun.objects.filter(pk=run.pk).exists()
+    assert "1 workflow run was deleted." in text_after(client_with("view", "delete"), confirmed("delete_runs", [run.pk]))
 
 
 @pytest.mark.parametrize("granted", [["view"], ["view", "resume"], ["view", "change"]])
