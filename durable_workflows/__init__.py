@@ -62,6 +62,7 @@ from durable_workflows.primitives import (
     wait_all,
     wait_first,
 )
+from durable_workflows.pruning import prune_workflows
 from durable_workflows.queues import Queue
 from durable_workflows.recurrence import ScheduleInput
 from durable_workflows.scheduling import (
@@ -141,6 +142,7 @@ __all__ = [
     "get_workflow_status",
     "list_schedules",
     "pause_schedule",
+    "prune_workflows",
     "read_stream",
     "recv",
     "register_type",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from durable_workflows.models.dashboard import Dashboard
 from durable_workflows.models.events import Event
 from durable_workflows.models.messages import Message
 from durable_workflows.models.queues import QueueStart, QueueState
@@ -13,6 +14,7 @@ from durable_workflows.models.waits import Wait
 from durable_workflows.models.workers import Worker
 
 __all__ = [
+    "Dashboard",
     "Event",
     "Kind",
     "Message",
