@@ -10,6 +10,7 @@ from durable_workflows.models.runs import Stranded, Turn, WorkflowRun
 from durable_workflows.models.schedules import Schedule
 from durable_workflows.models.steps import Kind, StepAttempt, StepRun
 from durable_workflows.models.streams import Stream, StreamEntry
+from durable_workflows.models.tallies import Tally
 from durable_workflows.models.waits import Wait
 from durable_workflows.models.workers import Worker
 
@@ -26,6 +27,7 @@ __all__ = [
     "Stranded",
     "Stream",
     "StreamEntry",
+    "Tally",
     "Turn",
     "Wait",
     "Worker",

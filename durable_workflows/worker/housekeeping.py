@@ -15,7 +15,7 @@ from functools import partial
 
 from durable_workflows import clock, signals
 from durable_workflows.conf import config
-from durable_workflows.models import dialects, presence, rates, recovery, sessions, sweeps
+from durable_workflows.models import dialects, presence, rates, recovery, sessions, sweeps, tallies
 from durable_workflows.models.presence import Silent
 from durable_workflows.models.sweeps import Pulse
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
@@ -34,7 +34,7 @@ class _Round:
     """A duty that comes round by itself."""
 
     every: float
-    duty: Callable[[], None]
+    duty: Callable[[], object]
     due: float = field(default_factory=clock.monotonic)
 
     def tick(self) -> None:
@@ -56,6 +56,7 @@ class Housekeeping:
             _Round(min(lease / 3, 10.0), self._sort_out_unknown),
             _Round(min(lease / 3, 10.0), self._wake_answered),
             _Round(600.0, self._clear_away),
+            _Round(60.0, lambda: tallies.count_hours(dialects.connection())),
         ]
         self._pruning = Pruning()
         self._fruitless = False
