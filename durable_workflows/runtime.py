@@ -27,6 +27,8 @@ class Engine(Protocol):
 
     def row(self, workflow_id: str) -> WorkflowRun: ...
 
+    def prune(self, policy: Any, limit: int | None, dry_run: bool) -> int: ...
+
 
 class Local(Protocol):
     """The services of this process for direct calls and for waiting clients."""
