@@ -67,7 +67,11 @@ def _full(run: WorkflowRun, its: Rules) -> str:
     if limits.concurrency is not None or limits.partition_concurrency is not None:
         occupied, _kept = occupied_by(connection, run.queue)
         whole = (limits.concurrency, occupied.total(), _("its queue is full: %(number)d runs of %(most)d"))
-        part = (limits.partition_concurrency, occupied[run.partition_key], _("its partition is full: %(number)d runs of %(most)d"))
+        part = (
+            limits.partition_concurrency,
+            occupied[run.partition_key],
+            _("its partition is full: %(number)d runs of %(most)d"),
+        )
         for most, number, words in (whole, part):
             if most is not None and number >= most:
                 return words % {"number": number, "most": most}

@@ -69,7 +69,7 @@ class History:
         """The run's own inputs, output, error and attributes."""
         rows = WorkflowRun.objects.filter(pk=self.run.pk)
         row = dict(rows.values("note", "attributes", **self.sight.heads("inputs", "output", "error")).first() or {})
-        row["note"] = self.sight.text(row.get("note") or "")
+        row["note"] = self.sight.text(str(row.get("note") or ""))
         return self._shown(row, "run", "inputs", "output")
 
     def steps(self) -> Section:
@@ -116,14 +116,14 @@ class History:
 
     def events(self) -> Section:
         """What it published."""
-        rows = Event.objects.filter(run=self.run).order_by("pk")
-        rows = rows.values("pk", "key", "branch", "position", "created_at", **self.sight.heads("value"))
+        events = Event.objects.filter(run=self.run).order_by("pk")
+        rows = events.values("pk", "key", "branch", "position", "created_at", **self.sight.heads("value"))
         return section(rows, lambda row: self._shown(row, "event", "value", key=row["key"]))
 
     def streams(self) -> Section:
         """What it wrote to its streams."""
-        rows = StreamEntry.objects.filter(run=self.run).order_by("key", "offset")
-        rows = rows.values("pk", "key", "offset", "closes", "created_at", **self.sight.heads("value"))
+        entries = StreamEntry.objects.filter(run=self.run).order_by("key", "offset")
+        rows = entries.values("pk", "key", "offset", "closes", "created_at", **self.sight.heads("value"))
         return section(rows, lambda row: self._shown(row, "stream", "value", key=row["key"]))
 
     def relatives(self, relation: str) -> Section:
@@ -194,4 +194,3 @@ def beyond(steps: QuerySet[Any], after: Place | None) -> QuerySet[Any]:
         return steps
     branch, position = after
     return steps.filter(Q(branch__gt=branch) | Q(position__gt=position), branch__gte=branch)
-

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from durable_workflows.admin.history import Row, Section, relative
+from durable_workflows.admin.history import Section, relative
+from durable_workflows.admin.sight import Row
 from durable_workflows.models import WorkflowRun
 
 LEVELS = 4  # of ancestors
@@ -59,5 +60,3 @@ def _ancestors(run: WorkflowRun) -> list[Row]:
     found: dict[str, Any] = WorkflowRun.objects.filter(pk=run.parent_id).values(*wanted).first() or {}
     rows = [{column: found.get(f"{prefix}{column}") for column in (*COLUMNS, "parent_id")} for prefix in prefixes]
     return [relative(row) for row in reversed(rows) if row["status"] is not None]
-
-

@@ -63,7 +63,8 @@ def _part(label: str, rows: QuerySet[Any], last: Any, by: Any = None) -> QuerySe
     """One line for each group of rows; of none, none. A group is told by what it is of, and perhaps by a column."""
     text = CharField()
     rows = rows.order_by().annotate(of=Value(label, output_field=text), how=by or Value("", output_field=text))
-    return rows.values("of", "how").annotate(number=Count("pk"), last=last).values_list("of", "how", "number", "last")
+    grouped: QuerySet[Any, Any] = rows.values("of", "how").annotate(number=Count("pk"), last=last)
+    return grouped.values_list("of", "how", "number", "last")
 
 
 def _age(run: WorkflowRun, now: datetime) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
+from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -48,7 +49,7 @@ class RunPages(ReadOnlyAdmin):
 
     class Media:
         css = {"all": ["durable_workflows/run.css"]}
-        js = ["durable_workflows/live.js"]
+        js = [Script("durable_workflows/live.js", defer=True)]
 
     def get_urls(self) -> list[URLPattern]:
         """Before Django's own, the last of which takes any address."""

@@ -47,7 +47,7 @@ def timeline(run: WorkflowRun, opened: Sequence[WorkflowRun], where: Where) -> T
     :param opened: which of the runs that it started, or those in turn, are to be shown with their lanes.
     """
     inside = _inside(run, opened)
-    drawer = Drawer(read(run), display.present(), {child.pk: read(child, NESTED // 2) for child in inside})
+    drawer = Drawer(read(run), display.present(), {child.pk: read(child, NESTED) for child in inside})
     links = _Links([child.pk for child in inside], where)
     lanes = [whole_run(run, drawer.now), *drawer.lanes()]
     return draw(lanes, links, unfinished=run.status not in TERMINAL)
@@ -76,7 +76,7 @@ class _Links:
             others = [pk for pk in self.opened if pk != lane.child.pk]
             if lane.is_open or (lane.may_open and lane.depth < DEEPEST and len(others) < MOST_OPEN):
                 toggle = self.where.page(others if lane.is_open else [*others, lane.child.pk], self.where.after) + "#timeline"
-        return Link(self._row(lane), run, toggle)
+        return Link(self._row(lane), run, toggle, self._steps_from if lane.kind == "between" and not lane.depth else None)
 
     def _row(self, lane: Lane) -> str:
         """Only of the page's own run there is a table."""
@@ -88,3 +88,6 @@ class _Links:
             return PARTS.get(lane.kind, "")
         branch, position = lane.place
         return self.where.page(self.opened, f"{branch}:{max(0, position - 1)}") + (f"#step-{lane.pk}" if lane.pk else "#steps")
+
+    def _steps_from(self, position: int) -> str:
+        return self.where.page(self.opened, f":{position - 1}") + "#steps"

@@ -10,29 +10,41 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from durable_workflows.admin import display
-from durable_workflows.admin.timeline.lanes import BUSY, Bar, Lane
+from durable_workflows.admin.timeline.bars import Bar
+from durable_workflows.admin.timeline.lanes import BUSY, Lane
 from durable_workflows.admin.timeline.scale import NOTHING, Scale, Stretch, scale, ticks
+
+NARROWEST = 0.0002  # of the axis: a rectangle without a width is not drawn, nor is its edge
+TOLD = 5  # bars of a lane that its text tells of
+LAST_MARK = 0.05  # of the axis before the end of a stretch: what is written at a later mark would not fit
 
 Links = Callable[[Lane], "Link"]
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where a lane leads: to its row, to its run, to itself with the run's lanes shown or hidden; each may be ""."""
+    """
+    Where a lane leads; each may be nowhere.
+
+    :param row: to its row in a table; :param run: to its run; :param toggle: to itself with that run's lanes, or without.
+    :param steps_from: of a summary, to the table's page that begins with a step.
+    """
 
     row: str = ""
     run: str = ""
     toggle: str = ""
+    steps_from: Callable[[int], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle."""
+    """A rectangle, which may be a link."""
 
     kind: str
     x: str
     width: str
     title: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +52,7 @@ class DrawnLane:
     """A line of the timeline, drawn."""
 
     lane: Lane
+    at: str
     label: SafeString | str
     boxes: Sequence[Box]
     took: str
@@ -92,18 +105,24 @@ def _busy(lanes: Iterable[Lane]) -> list[tuple[datetime, datetime]]:
 
 
 def _drawn(lane: Lane, axis: Scale, link: Link) -> DrawnLane:
-    took = display.duration(lane.end - lane.start)
     name = display.split_name(lane.name)[0] or lane.words
-    told = ", ".join([name, *(bar.title for bar in lane.bars[:5] if bar.title)])
     return DrawnLane(
-        lane=lane, label=display.breakable(name) if lane.name else name, boxes=[_bar(bar, axis) for bar in lane.bars], took=took,
-        told=told, link=link, indent=str(min(lane.depth, 4)), pill=display.pill(lane.child.status) if lane.child else "",
-    )  # fmt: skip
+        lane=lane,
+        at=str(lane.place[1]) if lane.pk and lane.place and not lane.place[0] else "",
+        label=display.breakable(name) if lane.name else name,
+        boxes=[_bar(bar, axis, link) for bar in lane.bars],
+        took=display.duration(lane.end - lane.start),
+        told=", ".join([name, *(bar.title for bar in lane.bars[:TOLD] if bar.title)]),
+        link=link,
+        indent=str(min(lane.depth, 4)),
+        pill=display.pill(lane.child.status) if lane.child else "",
+    )
 
 
-def _bar(bar: Bar, axis: Scale) -> Box:
+def _bar(bar: Bar, axis: Scale, link: Link) -> Box:
     left = axis.at(bar.start)
-    return Box(bar.kind, percent(left), percent(max(0.0, axis.at(bar.end) - left)), bar.title)
+    url = link.steps_from(bar.first) if link.steps_from and bar.first is not None else ""
+    return Box(bar.kind, percent(left), percent(max(NARROWEST, axis.at(bar.end) - left)), bar.title, url)
 
 
 def _box(kind: str, stretch: Stretch, axis: Scale) -> Box:
@@ -112,7 +131,10 @@ def _box(kind: str, stretch: Stretch, axis: Scale) -> Box:
 
 
 def _marks(stretch: Stretch) -> list[Mark]:
-    return [Mark(percent(tick.left), f"+{_round(tick.after)}", bool(number % 2)) for number, tick in enumerate(ticks(stretch), 1)]
+    return [
+        Mark(percent(tick.left), f"+{_round(tick.after)}" if tick.left < stretch.right - LAST_MARK else "", bool(number % 2))
+        for number, tick in enumerate(ticks(stretch), 1)
+    ]
 
 
 def _round(span: timedelta) -> str:

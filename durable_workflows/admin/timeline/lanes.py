@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from durable_workflows.admin import display
 from durable_workflows.admin.situation import sentence
+from durable_workflows.admin.timeline.bars import SLEEPS, Bar, executed, failed_attempts, outcome, queued, so_far, summed_up
 from durable_workflows.admin.timeline.reading import Rows
-from durable_workflows.models import Kind, StepAttempt, Wait, WorkflowRun
-from durable_workflows.states import TERMINAL, RunState
+from durable_workflows.models import Kind, Wait, WorkflowRun
+from durable_workflows.states import RunState
 
 S = RunState
-BUSY = frozenset({"step", "undo", "failed", "now", "child"})  # bars in which code ran: what is between may be drawn short
-SLEEPS = (Kind.SLEEP, Kind.RETRY)
-WAITS = (Kind.RECV, Kind.GET_EVENT, Kind.RESULT, Kind.FIRST, Kind.SELECT, Kind.STREAM)
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A span of time; ``kind`` is its class in the style sheet."""
-
-    kind: str
-    start: datetime
-    end: datetime
-    title: str
+BUSY = frozenset(
+    {"step", "undo", "failed", "call", "now", "child"}
+)  # bars in which code ran: what is between may be drawn short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +84,7 @@ class Drawer:
         return (head, tail + ends) if tail else (head + ends, [])
 
     def _in_order(self, lanes: Iterable[Lane]) -> Iterator[Lane]:
-        for lane in sorted(lanes, key=lambda lane: (lane.start, lane.place or ("", 0))):
+        for lane in sorted(lanes, key=lambda lane: (lane.kind == "now", lane.start, lane.place or ("", 0))):
             yield lane
             if lane.is_open and lane.child is not None:
                 yield from Drawer(self.opened[lane.child.pk], self.now, self.opened, self.depth + 1).lanes()
@@ -105,9 +94,9 @@ class Drawer:
     def _step(self, step: Any) -> Lane:
         place = (step.branch, step.position)
         failures = self.rows.attempts.get(place, [])
-        bars = [*_failures(failures, step.completed_at)]
+        bars = [*failed_attempts(failures, step.completed_at)]
         if not (step.failed and failures and failures[-1].attempt == step.attempts):
-            bars.append(self._outcome(step, bars[-1].end if bars else step.started_at))
+            bars.append(outcome(step, bars[-1].end if bars else step.started_at))
         child = self.rows.children.get(step.child_id or "")
         bars += self._run(child) if child else []
         return Lane(
@@ -115,25 +104,12 @@ class Drawer:
             depth=self.depth, pk=step.pk, place=place, **(self._opening(child) if child else {}),
         )  # fmt: skip
 
-    def _outcome(self, step: Any, since: datetime) -> Bar:
-        start, kind = max(step.started_at, since), "step"
-        if step.kind in SLEEPS:
-            kind = "sleep"
-        elif step.kind in WAITS:
-            kind = "wait"
-        elif step.kind != Kind.STEP:
-            kind = "undo" if step.kind == Kind.UNDO else "call"
-        if step.failed:
-            kind = "failed"
-        words = _("failed after %(time)s") if step.failed else "%(time)s"
-        return Bar(kind, start, step.completed_at, words % {"time": display.duration(step.completed_at - start)})
-
     def _unrecorded(self) -> Iterator[Lane]:
         """Steps that have failed so far, and are to be tried again."""
         recorded = {(step.branch, step.position) for step in (*self.rows.head, *self.rows.tail)}
         for place, failures in self.rows.attempts.items():
             if place not in recorded:
-                bars = [*_failures(failures, self.now)]
+                bars = [*failed_attempts(failures, self.now)]
                 yield Lane(name=failures[0].name, bars=bars, kind="retry", depth=self.depth, place=place)
 
     def _child(self, child: WorkflowRun) -> Lane:
@@ -146,12 +122,12 @@ class Drawer:
 
     def _run(self, run: WorkflowRun) -> list[Bar]:
         """A child's queue wait and its execution; if its own lanes are shown, those tell when code ran."""
-        return [*_queued(run, self.now), *_executed(run, self.now, "opened" if run.pk in self.opened else "child")]
+        return [*queued(run, self.now), *executed(run, self.now, "opened" if run.pk in self.opened else "child")]
 
     def _wait(self, wait: Wait) -> Lane:
         end = max(wait.created_at, self.now)
         kind = "sleep" if wait.kind in SLEEPS else "wait"
-        bar = Bar(f"{kind} dw-t-open", wait.created_at, end, _so_far(wait.created_at, end))
+        bar = Bar(f"{kind} dw-t-open", wait.created_at, end, so_far(wait.created_at, end))
         return Lane(
             name="", words=sentence(wait), bars=[bar], kind="wait", depth=self.depth, place=(wait.branch, wait.position)
         )
@@ -170,13 +146,13 @@ class Drawer:
             bars = [Bar("queued", since, run.claimed_at, _("waited for a worker"))]
             since = run.claimed_at
         end = max(since, self.now)
-        bars.append(Bar(f"{kind} dw-t-open", since, end, _so_far(since, end)))
+        bars.append(Bar(f"{kind} dw-t-open", since, end, so_far(since, end)))
         yield Lane(name="", words=str(text()), bars=bars, kind="now", depth=self.depth)
 
     def _between(self, first: Sequence[Lane], last: Sequence[Lane]) -> Lane:
         """The steps that have no lanes of their own."""
         bars = [
-            Bar("failed" if part.failed else "step", part.start, part.end, _part(part.first, part.last, part.number, part.failed))
+            Bar("failed" if part.failed else "step", part.start, part.end, summed_up(part), part.first)
             for part in self.rows.between
         ]
         start = max(lane.start for lane in first)
@@ -188,7 +164,7 @@ class Drawer:
         )  # fmt: skip
 
 
-_PRESENT = {
+_PRESENT: dict[str, tuple[str, Callable[[], str]]] = {
     S.RUNNING: ("now", lambda: _("a worker is at it")),
     S.CANCELLING: ("now", lambda: _("undoes its steps")),
     S.ENQUEUED: ("queued", lambda: _("waits for a worker")),
@@ -199,49 +175,4 @@ _PRESENT = {
 
 def whole_run(run: WorkflowRun, now: datetime) -> Lane:
     """The first lane: how long it waited, and how long it took."""
-    return Lane(name=run.name, kind="run", bars=[*_queued(run, now), *_executed(run, now, "run")])
-
-
-def _queued(run: WorkflowRun, now: datetime) -> Iterator[Bar]:
-    never_started = run.completed_at if run.status in TERMINAL else None
-    end = run.started_at or never_started or max(run.created_at, now)
-    if end > run.created_at or not run.started_at:
-        kind = "queued" if run.started_at or run.status in TERMINAL else "queued dw-t-open"
-        time = display.duration(end - run.created_at)
-        yield Bar(kind, run.created_at, max(end, run.created_at), _("waited to be started: %(time)s") % {"time": time})
-
-
-def _executed(run: WorkflowRun, now: datetime, kind: str) -> Iterator[Bar]:
-    if run.started_at:
-        end = max(run.started_at, run.completed_at or now)
-        mark = "" if run.completed_at else " dw-t-open"
-        state = RunState(run.status).label if run.status in RunState.values else run.status
-        words = _("%(state)s, %(time)s") % {"state": state, "time": display.elapsed(run.started_at, run.completed_at)}
-        yield Bar(f"{kind} dw-t-{run.status.lower() if run.status in RunState.values else 'unknown'}{mark}", run.started_at, end, words)
-
-
-def _failures(failures: Sequence[StepAttempt], until: datetime) -> Iterator[Bar]:
-    """Each failed attempt, and the pause after it. Those of one activation of the run have begun at once, say their rows."""
-    since = failures[0].started_at if failures else until
-    for failure, following in pairwise([*failures, None]):
-        assert failure is not None
-        start = max(failure.started_at, since)
-        time = display.duration(failure.ended_at - start)
-        words = _("attempt %(number)d failed after %(time)s") % {"number": failure.attempt, "time": time}
-        yield Bar("failed", start, max(start, failure.ended_at), words)
-        since = failure.ended_at
-        if failure.retry_at:
-            latest = until if following is None else following.ended_at
-            since = max(failure.ended_at, min(failure.retry_at, latest))
-            pause = display.duration(failure.retry_at - failure.ended_at)
-            yield Bar("backoff", failure.ended_at, since, _("pause of %(time)s before the next attempt") % {"time": pause})
-
-
-def _so_far(start: datetime, end: datetime) -> str:
-    return _("%(time)s so far") % {"time": display.duration(end - start)}
-
-
-def _part(first: int, last: int, number: int, failed: int) -> str:
-    words = ngettext("%(number)d step, %(first)d to %(last)d", "%(number)d steps, %(first)d to %(last)d", number)
-    text = words % {"number": number, "first": first, "last": last}
-    return f"{text}: {_('%(failed)d failed') % {'failed': failed}}" if failed else text
+    return Lane(name=run.name, kind="run", bars=[*queued(run, now), *executed(run, now, "run")])

@@ -13,8 +13,8 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, Min
 from durable_workflows.models import StepAttempt, StepRun, Wait, WorkflowRun
 from durable_workflows.states import RunState
 
-ENDS = 60  # steps of each end of a long history
-NESTED = 40  # steps of a child's history
+WHOLE, ENDS = 60, 20  # steps of a history that is shown whole, and of each end of a longer one
+NESTED = 30, 12  # the same of a child
 BUCKETS = 100  # parts of the summary of what is between
 SUMMED_UP = 100_000  # steps that are summed up at most: each is read
 ATTEMPTS, WAITS, CHILDREN = 400, 20, 40
@@ -60,12 +60,19 @@ class Rows:
         return self.total - len(self.head) - len(self.tail)
 
 
-def read(run: WorkflowRun, ends: int = ENDS) -> Rows:
-    """The rows of one run, by a number of queries that does not depend on it."""
+def read(run: WorkflowRun, limits: tuple[int, int] | None = None) -> Rows:
+    """
+    The rows of one run, by a number of queries that does not depend on it.
+
+    :param limits: how many steps are shown at most, and of each end if there are more.
+    """
+    whole, ends = limits or (WHOLE, ENDS)
     steps = _of(StepRun, run).order_by("branch", "position")
     light: QuerySet[Any] = steps.defer("output", "error").annotate(failed=_HAS_ERROR)
-    head, tail, total, between = list(light[: 2 * ends + 1]), [], 0, ()
-    if len(head) > 2 * ends:
+    head, total = list(light[: whole + 1]), 0
+    tail: Sequence[StepRun] = ()
+    between: Sequence[Bucket] = ()
+    if len(head) > whole:
         head, tail = head[:ends], list(reversed(light.reverse()[:ends]))
         total = steps[:SUMMED_UP].count()
         between = _summed_up(steps, head[-1], tail[0], total)
