@@ -38,9 +38,9 @@ def etag(run: WorkflowRun, opened: Sequence[str], seen_by: Sequence[object]) -> 
     return f'"{blake2b(repr(facts).encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()}"'
 
 
-def _columns(run: WorkflowRun) -> list[object]:
-    deferred = run.get_deferred_fields()
-    return [getattr(run, field.attname) for field in run._meta.concrete_fields if field.attname not in deferred]
+def _columns(run: WorkflowRun) -> list[tuple[str, object]]:
+    """What was read of its row: no payload, and whatever the queryset adds."""
+    return sorted((name, value) for name, value in vars(run).items() if not name.startswith("_"))
 
 
 def _counts(run_ids: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -11,12 +11,14 @@ import inspect
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from functools import cache
+from contextlib import suppress
+from functools import cache, lru_cache
 
 from durable_workflows import registry
 from durable_workflows.conf import config
 from durable_workflows.exceptions import WorkflowNotRegistered
 
+LONGEST_KEY = 500  # characters of a key that are compared
 REDACTED = '"[redacted]"'
 # A string, closed or not; a bracket; whatever else stands between them. Possessive: a payload of megabytes is one string.
 TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
@@ -36,7 +38,7 @@ def redacted(text: str, positions: Collection[int] = ()) -> str:
 def is_secret(key: str) -> bool:
     """Whether what stands under a key of this name is secret."""
     patterns = _compiled(tuple(config().redact))
-    return patterns is not None and patterns.fullmatch(_plain(key)) is not None
+    return patterns is not None and patterns.fullmatch(_plain(key[:LONGEST_KEY])) is not None
 
 
 def secret_positions(name: str) -> frozenset[int]:
@@ -58,6 +60,19 @@ def _plain(key: str) -> str:
 def _compiled(globs: Sequence[str]) -> re.Pattern[str] | None:
     parts = (re.escape(_plain(glob)).replace(r"\*", ".*").replace(r"\?", ".") for glob in globs)
     return re.compile("|".join(parts), re.DOTALL) if globs else None
+
+
+@lru_cache(1000)
+def _is_secret_token(token: str, patterns: re.Pattern[str]) -> bool:
+    """The same for a key as it stands in JSON, with its escapes."""
+    key = token.strip('"')
+    if "\\" in token:
+        with suppress(ValueError):
+            key = str(_LENIENT.decode(token))
+    return patterns.fullmatch(_plain(key)) is not None
+
+
+_LENIENT = json.JSONDecoder(strict=False)
 
 
 class _Scan:
@@ -95,7 +110,7 @@ class _Scan:
         return len(self.text) if depth else found.end()
 
     def _pass(self, token: str) -> None:
-        self.secret = token == ":" and self.before.startswith('"') and self._is_secret(self.before)
+        self.secret = token == ":" and self.before.startswith('"') and _is_secret_token(self.before[:LONGEST_KEY], self.patterns)
         if token in OPENING:
             if self.depth == 1:
                 self.argument = 0 if (token, self.before, self.key) == ("[", ":", '"args"') else None
@@ -107,10 +122,3 @@ class _Scan:
         if token == ":":
             self.key = self.before
         self.before = token
-
-    def _is_secret(self, key: str) -> bool:
-        try:
-            key = str(json.loads(key, strict=False))  # with its escapes undone
-        except ValueError:
-            pass
-        return self.patterns.fullmatch(_plain(key)) is not None

@@ -95,6 +95,7 @@ class RunPages(ReadOnlyAdmin):
         visit = self._visit(request, run)
         etag = self._etag(visit)
         if unchanged := get_conditional_response(request, etag=etag):
+            unchanged.headers["ETag"] = etag
             return unchanged
         request.current_app = self.admin_site.name
         return TemplateResponse(request, f"{TEMPLATES}/includes/body.html", self._body(visit), headers={"ETag": etag})
