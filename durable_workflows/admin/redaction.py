@@ -110,15 +110,15 @@ class _Scan:
         return len(self.text) if depth else found.end()
 
     def _pass(self, token: str) -> None:
-        self.secret = token == ":" and self.before.startswith('"') and _is_secret_token(self.before[:LONGEST_KEY], self.patterns)
-        if token in OPENING:
+        self.secret = False
+        if token == ":" and self.before.startswith('"'):
+            self.key, self.secret = self.before, _is_secret_token(self.before[:LONGEST_KEY], self.patterns)
+        elif token in OPENING:
             if self.depth == 1:
-                self.argument = 0 if (token, self.before, self.key) == ("[", ":", '"args"') else None
+                self.argument = 0 if (self.key, self.before, token) == ('"args"', ":", "[") else None
             self.depth += 1
         elif token in CLOSING:
             self.depth -= 1
         elif token == "," and self.depth == 2 and self.argument is not None:
             self.argument += 1
-        if token == ":":
-            self.key = self.before
         self.before = token

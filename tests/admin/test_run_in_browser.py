@@ -11,18 +11,18 @@ from django.db import connections
 from playwright.sync_api import Page
 
 from durable_workflows.models import StepRun, WorkflowRun
-from tests.admin import scenes
+from tests.admin import scenes, test_browser
 from tests.admin.conftest import page_of
 from tests.admin.hostile import HOSTILE
 from tests.admin.rows import ago, dumps, error_text, make_event, make_run, make_step
-from tests.admin.test_browser import CHROMIUM, visit  # noqa: F401  (a fixture)
 
 pytestmark = [
     pytest.mark.once,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH"),
+    pytest.mark.skipif(test_browser.CHROMIUM is None, reason="no chromium in the PATH"),
 ]
 
+visit = test_browser.visit  # the fixture
 BEYOND = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -33,7 +33,7 @@ def at_once(page: Page) -> None:
 
 
 def test_an_open_page_follows_its_run_and_keeps_what_the_visitor_did(
-    visit: Callable[..., Any],  # noqa: F811
+    visit: Callable[..., Any],
     django_db_blocker: Any,
 ) -> None:
     run = scenes.running()
@@ -77,7 +77,7 @@ def test_an_open_page_follows_its_run_and_keeps_what_the_visitor_did(
     assert visit(look) == [False, "It has ended", '"packed"']
 
 
-def test_the_visitor_may_pause_it_and_is_remembered(visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_the_visitor_may_pause_it_and_is_remembered(visit: Callable[..., Any]) -> None:
     run, ended = scenes.running(), make_run(status="SUCCESS")
 
     def look(page: Page, url: str) -> list[object]:
@@ -102,7 +102,7 @@ def test_the_visitor_may_pause_it_and_is_remembered(visit: Callable[..., Any]) -
     assert visit(look) == ["Live", "true", "Paused", "false", "Paused", 0, "Live", False]
 
 
-def test_it_says_when_it_cannot_follow(visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_it_says_when_it_cannot_follow(visit: Callable[..., Any]) -> None:
     run = scenes.running()
 
     def look(page: Page, url: str) -> list[object]:
@@ -117,7 +117,7 @@ def test_it_says_when_it_cannot_follow(visit: Callable[..., Any]) -> None:  # no
     assert visit(look) == ["No longer there, or no longer to be seen: reload the page", False]
 
 
-def test_without_scripts_the_page_is_whole(visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_without_scripts_the_page_is_whole(visit: Callable[..., Any]) -> None:
     run = scenes.waiting_with_children()
 
     def look(page: Page, url: str) -> list[object]:
@@ -130,7 +130,7 @@ def test_without_scripts_the_page_is_whole(visit: Callable[..., Any]) -> None:  
     assert sorted(names) == ["a worker is at it", "label", "part_1", "part_2", "part_3"]
 
 
-def test_no_scene_is_wider_than_the_screen(visit: Callable[..., Any]) -> None:  # noqa: F811
+def test_no_scene_is_wider_than_the_screen(visit: Callable[..., Any]) -> None:
     runs = [make().pk for make in (scenes.checkout_with_retries, scenes.running, scenes.failed_saga)]
     runs += [scenes.waiting_with_children().pk, scenes.long_history(300).pk]
 
@@ -150,7 +150,7 @@ def test_no_scene_is_wider_than_the_screen(visit: Callable[..., Any]) -> None:  
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [150, pytest.param(5000, marks=pytest.mark.slow)])
-def test_hostile_texts_show_as_text(visit: Callable[..., Any], number: int) -> None:  # noqa: F811
+def test_hostile_texts_show_as_text(visit: Callable[..., Any], number: int) -> None:
     run = make_run(
         status="ERROR", started_at=ago(minutes=9), completed_at=ago(minutes=1), error=error_text(ValueError(HOSTILE[0]))
     )
