@@ -8,7 +8,7 @@ The only reader of Django's settings: one dict, ``DURABLE_WORKFLOWS``, every key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -19,6 +19,11 @@ from django.core.signals import setting_changed
 
 SETTING = "DURABLE_WORKFLOWS"
 MOST_SECONDS = 10**9  # some thirty years
+# Upper and lower case, hyphens and underscores do not count. "*token" leaves "max_tokens" alone.
+REDACT = (
+    "*password", "passwd", "pwd", "passphrase", "*secret", "*secret_key", "*private_key", "*api_key", "*access_key", "*token",
+    "authorization", "*cookie", "*credentials", "card_number", "cvc", "cvv", "ssn", "pin",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,7 @@ class Config:
     listen: bool = True  # LISTEN/NOTIFY on PostgreSQL; switch off behind PgBouncer in transaction mode
     retention: Mapping[str, Any] = field(default_factory=dict)  # days for which ended runs are kept; see ``retention``
     workflows_module: str = "workflows"  # autodiscovered in each installed app
+    redact: Sequence[str] = REDACT  # keys of payloads whose values nobody reads in the admin
 
 
 KEYS = {field.name.upper(): field.name for field in fields(Config)}
@@ -84,7 +90,13 @@ def problems(config: Config) -> list[str]:
         found.append(f"{SETTING}: HEARTBEAT_SECONDS must be at most half of LEASE_SECONDS, or live workers look dead.")
     if config.body_writes not in ("allow", "warn", "raise"):
         found.append(f"{SETTING}['BODY_WRITES'] must be 'allow', 'warn' or 'raise', not {config.body_writes!r}.")
+    if not _are_globs(config.redact):
+        found.append(f"{SETTING}['REDACT'] must be a list of names of keys, with * and ?, not {config.redact!r:.200}.")
     return found
+
+
+def _are_globs(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(glob, str) and glob.strip("-_ ") for glob in value)
 
 
 def _is_number(value: Any, kinds: type | tuple[type, ...] = (int, float)) -> bool:

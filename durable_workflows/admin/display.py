@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from durable_workflows import clock
+from durable_workflows.admin.redaction import CLOSING, OPENING, TOKEN, redacted
 from durable_workflows.conf import config, uses_time_zones
 from durable_workflows.serializers import is_erased
 from durable_workflows.states import RunState
@@ -24,10 +25,16 @@ DEEPEST = 20  # levels of indentation; deeper ones would only add blanks
 
 @dataclass(frozen=True, slots=True)
 class Clipped:
-    """The beginning of a text, and how many characters of it are left out."""
+    """
+    The beginning of a text, and how many characters of it are left out.
+
+    :param instead: why nothing of it is shown; :param url: where the whole of it is.
+    """
 
     text: str
     more: int = 0
+    instead: str = ""
+    url: str = ""
 
 
 def clip(text: str, limit: int = CLIP) -> Clipped:
@@ -40,15 +47,19 @@ def clip_front(text: str, limit: int = CLIP) -> Clipped:
     return Clipped(text[-limit:], max(0, len(text) - limit))
 
 
-def payload(head: str | None, length: int | None) -> Clipped | None:
-    """A stored payload, of which the database gave the ``head`` and the ``length``; None if there is none."""
+def payload(head: str | None, length: int | None, positions: Collection[int] = ()) -> Clipped | None:
+    """
+    A stored payload, of which the database gave the ``head`` and the ``length``; None if there is none.
+
+    Every payload that a page shows comes by here.
+
+    :param positions: see ``redaction.redacted``.
+    """
     if is_erased(head):
         return Clipped(_("(erased)"))
-    return None if head is None else Clipped(pretty(head), max(0, (length or 0) - len(head)))
+    return None if head is None else Clipped(pretty(redacted(head, positions)), max(0, (length or 0) - len(head)))
 
 
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
-OPENING, CLOSING = ("{", "["), ("}", "]")
 EMPTY = re.compile(r"\{\s+\}|\[\s+\]")
 
 

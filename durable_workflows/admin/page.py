@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from durable_workflows.admin import display, history
-from durable_workflows.admin.situation import situations
+from durable_workflows.admin import display
+from durable_workflows.admin.history import History, Section
+from durable_workflows.admin.lineage import lineage
+from durable_workflows.admin.redaction import redacted
+from durable_workflows.admin.timeline import Where, timeline
 from durable_workflows.models import StepRun, WorkflowRun
+from durable_workflows.states import TERMINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +28,48 @@ class Fact:
     query: str = ""
 
 
-def of(run: WorkflowRun) -> dict[str, Any]:
-    """All that the page of ``run`` shows."""
-    stored = history.payloads(run)
+def of(history: History, opened: Sequence[WorkflowRun], where: Where) -> dict[str, Any]:
+    """
+    All that the page of a run shows.
+
+    :param opened: the runs whose lanes are shown in its timeline; :param where: what the timeline's links lead to.
+    """
+    run, stored, open_ids = history.run, history.payloads(), [child.pk for child in opened]
+    steps = _with_addresses(history.steps(), open_ids, where)
+    children, forks = history.relatives("parent"), history.relatives("forked_from")
+    where = replace(where, steps=frozenset(row["pk"] for row in steps.rows))
     return {
         "run": run,
+        "ended": run.status in TERMINAL,
         "pill": display.pill(run.status),
-        "situation": situations([run])[run.pk],
         "progress": progress(run),
         "facts": [fact for fact in facts(run) if fact.value not in (None, "", False)],
         "stored": stored,
-        "attributes": _json(stored.get("attributes")),
-        "steps": history.steps(run),
-        "attempts": history.attempts(run),
-        "waits": history.waits(run),
-        "messages_received": history.messages(run),
-        "events": history.events(run),
-        "streams": history.streams(run),
-        "children": history.relatives(run, "parent"),
-        "forks": history.relatives(run, "forked_from"),
+        "attributes": _attributes(history, stored.get("attributes")),
+        "timeline": timeline(run, opened, where),
+        "steps": steps,
+        "attempts": history.attempts(),
+        "waits": history.waits(),
+        "messages_received": history.messages(),
+        "events": history.events(),
+        "streams": history.streams(),
+        "children": children,
+        "forks": forks,
+        "lineage": lineage(run, children, forks),
         "earlier": StepRun.objects.filter(run=run, generation__lt=run.generation).count() if run.generation else 0,
     }
 
 
-def _json(value: Any) -> display.Clipped | None:
-    return display.clip(json.dumps(value, indent=2, ensure_ascii=False)) if value else None
+def _with_addresses(steps: Section, opened: Sequence[str], where: Where) -> Section:
+    first_url = where.page(opened, "") + "#steps" if steps.before else ""
+    next_url = where.page(opened, steps.next) + "#steps" if steps.next else ""
+    return replace(steps, first_url=first_url, next_url=next_url)
+
+
+def _attributes(history: History, value: Any) -> display.Clipped | None:
+    text = json.dumps(value, indent=2, ensure_ascii=False) if value else None
+    row = {"attributes_head": text and redacted(text)[: display.CLIP], "attributes_length": text and len(text)}
+    return history.sight.payload(row, "attributes", "run")
 
 
 def progress(run: WorkflowRun) -> tuple[int, int] | None:

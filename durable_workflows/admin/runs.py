@@ -1,25 +1,19 @@
-"""Runs: the list, and the page of one."""
+"""Runs: the list of them, and what can be done to them; the page of one is in ``runpage``."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.db.models.functions import Left
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from durable_workflows.admin import columns, display, page
+from durable_workflows.admin import columns, display
 from durable_workflows.admin.actions import Deed
-from durable_workflows.admin.base import ReadOnlyAdmin
 from durable_workflows.admin.belonging import (
     NameFilter,
     OriginFilter,
@@ -30,6 +24,7 @@ from durable_workflows.admin.belonging import (
 )
 from durable_workflows.admin.filters import RetryingFilter, StatusFilter, StuckFilter, WaitingLongerFilter
 from durable_workflows.admin.runlist import RunList
+from durable_workflows.admin.runpage import RunPages
 from durable_workflows.admin.search import Search
 from durable_workflows.admin.timespan import TimeFilter
 from durable_workflows.admin.verbs import VERBS, Verb
@@ -48,7 +43,7 @@ def _action(verb: Verb) -> Any:
     return admin.action(act, description=verb.choice)
 
 
-class WorkflowRunAdmin(ReadOnlyAdmin):
+class WorkflowRunAdmin(RunPages):
     """
     Workflow runs, newest first.
 
@@ -132,32 +127,3 @@ class WorkflowRunAdmin(ReadOnlyAdmin):
         allowed = {verb.action for verb in VERBS if verb.allowed_to(request)}
         ours = {verb.action for verb in VERBS}
         return {name: action for name, action in found.items() if name in allowed or name not in ours}
-
-    # The page of one run.
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """The run's page; nothing can be posted to it."""
-        run = self.get_object(request, unquote(object_id))
-        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request, run):
-            raise PermissionDenied
-        if run is None:
-            return self._not_there(request, unquote(object_id))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": display.split_name(run.name)[0],
-            "opts": self.opts,
-            "media": self.media,
-            "preserved_filters": self.get_preserved_filters(request),
-            "verbs": [verb for verb in VERBS if run.status in verb.applies_to and verb.allowed_to(request)],
-            **page.of(run),
-            **(extra_context or {}),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "admin/durable_workflows/workflowrun/change_form.html", context)
-
-    def _not_there(self, request: HttpRequest, workflow_id: str) -> HttpResponse:
-        text = gettext("There is no workflow run with the id “%(id)s”. Perhaps it was deleted.")
-        self.message_user(request, text % {"id": workflow_id}, messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:durable_workflows_workflowrun_changelist", current_app=self.admin_site.name))

@@ -1,4 +1,8 @@
-"""What a run is doing, in a sentence: whom or what it waits for, and since nobody likes to guess, why it does not run."""
+"""
+What a run is doing, in a sentence: whom or what it waits for, and since nobody likes to guess, why it does not run.
+
+For many runs at once, as lists need it; of one ``closely`` knows more.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ class Around:
 
 def situations(runs: Sequence[WorkflowRun]) -> dict[str, Situation]:
     """The situation of each run by its id, in at most four queries however many runs there are."""
-    around = Around(_waits_of(runs), _queues_of(runs), _alive(runs))
+    around = Around(_waits_of(runs), queues_of(runs), alive_of(runs))
     return {run.pk: describe(run, around) for run in runs}
 
 
@@ -52,23 +56,28 @@ def _waits_of(runs: Sequence[WorkflowRun]) -> dict[str, tuple[Wait, int]]:
     return {row["run_id"]: (waits[row["first"]], row["number"]) for row in found if row["first"] in waits}
 
 
-def _queues_of(runs: Sequence[WorkflowRun]) -> dict[str, Rules]:
+def queues_of(runs: Sequence[WorkflowRun]) -> dict[str, Rules]:
+    """What holds for the queues in which one of the runs is enqueued."""
     names = {run.queue for run in runs if run.status == S.ENQUEUED}
     rows = QueueState.objects.filter(name__in=names).values_list("name", "paused", "declared", "overrides", "revision")
     return {name: rules_of(*row) for name, *row in rows}
 
 
-def _alive(runs: Sequence[WorkflowRun]) -> frozenset[str] | None:
+def alive_of(runs: Sequence[WorkflowRun]) -> frozenset[str] | None:
     if not any(run.status in LEASED for run in runs):
         return None
     return frozenset(worker.pk for worker in presence.alive(dialects.connection()))
 
 
 def describe(run: WorkflowRun, around: Around) -> Situation:
-    """One run's situation; its progress comes first."""
+    """One run's situation."""
     alarm = _alarm(run, around)
-    parts = [_progress(run), alarm or _sentence(run, around)]
-    return Situation(" · ".join(part for part in parts if part), bool(alarm))
+    return said(run, alarm or _sentence(run, around), alarming=bool(alarm))
+
+
+def said(run: WorkflowRun, text: str, *, alarming: bool = False) -> Situation:
+    """A sentence on a run; its progress comes first."""
+    return Situation(" · ".join(part for part in (_progress(run), text) if part), alarming)
 
 
 def _alarm(run: WorkflowRun, around: Around) -> str:
@@ -134,9 +143,14 @@ def _waiting(run: WorkflowRun, around: Around) -> str:
     return sentence(wait) + (others if number > 1 else "")
 
 
-def sentence(wait: Wait) -> str:
-    """What one wait is for, and until when at the latest."""
-    words = {"key": wait.key, "run": short_id(wait.source_id or ""), "time": minute(wait.due_at)}
+def sentence(wait: Wait, source: str = "") -> str:
+    """
+    What one wait is for, and until when at the latest.
+
+    :param source: how the awaited run stands, if that is known.
+    """
+    run = short_id(wait.source_id or "")
+    words = {"key": wait.key, "run": f"{run} ({source})" if source else run, "time": minute(wait.due_at)}
     if wait.kind == Kind.SLEEP:
         return _("sleeps until %(time)s") % words
     if wait.kind == Kind.RETRY:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, get_args, get_origin, get_type_hints
@@ -73,6 +73,8 @@ def _wrong_types(given: Mapping[str, Any]) -> list[checks.CheckMessage]:
 def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) is Mapping:
         return isinstance(value, Mapping)
+    if get_origin(hint) is Sequence:
+        return isinstance(value, (list, tuple))  # a text is a sequence, too; of what, ``conf.problems`` tells
     kinds = get_args(hint) or (hint,)
     if isinstance(value, bool):
         return bool in kinds

@@ -25,6 +25,7 @@ from durable_workflows.exceptions import DurableError
 from durable_workflows.models import checkpoints, dialects
 from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint, RecordedLast
 from durable_workflows.models.reading import Recorded
+from durable_workflows.models.steps import Kind
 from durable_workflows.models.transactions import in_write_transaction, on_commit
 from durable_workflows.models.waking import WaitFor, forget
 from durable_workflows.serializers import dump_error, dumps, loads
@@ -82,8 +83,9 @@ class Operation:
     def checkpoint(self, effect: Effect, attempts: int = 1) -> Checkpoint:
         claim = self.execution.claim
         branch, position = self.place
+        kind = Kind.UNDO if self.kind == Kind.STEP and self.execution.undoing else self.kind
         return Checkpoint(
-            run_id=claim.id, token=claim.token, branch=branch, position=position, name=self.name, kind=self.kind,
+            run_id=claim.id, token=claim.token, branch=branch, position=position, name=self.name, kind=kind,
             output=effect.output, error=effect.error, child_id=effect.child_id, attempts=attempts,
             seconds=clock.monotonic() - self.began, undoing=self.execution.undoing,
         )  # fmt: skip

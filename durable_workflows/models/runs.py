@@ -248,6 +248,7 @@ class WorkflowRun(models.Model):
             ("send_workflowrun", "Can send messages to workflow runs"),
             ("start_workflowrun", "Can start workflow runs"),
             ("export_workflowrun", "Can export workflow runs"),
+            ("view_payload_workflowrun", "Can view payloads of workflow runs"),
         ]
         constraints = [
             PartialUnique(

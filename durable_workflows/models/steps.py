@@ -12,6 +12,7 @@ class Kind(models.TextChoices):
     """What a recorded position of a history was."""
 
     STEP = "step", "step"
+    UNDO = "undo", "undo step"  # of a saga; a replay answers it as any step
     START = "start", "start of a child"
     RESULT = "result", "result of a run"
     SLEEP = "sleep", "sleep"

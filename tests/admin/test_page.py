@@ -8,9 +8,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from durable_workflows.admin import display, history
+from durable_workflows.admin import display, history, sight
+from durable_workflows.admin.timeline import reading
 from durable_workflows.models import Kind, WorkflowRun
 from tests.admin.conftest import RUNS, page_of
 from tests.admin.html import Page, read
@@ -161,22 +164,35 @@ def test_large_values_are_clipped_by_the_database(admin_client: Client) -> None:
 
 
 def test_an_oversized_error_shows_its_beginning(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "ERROR_CLIP", 2_000)
+    monkeypatch.setattr(sight, "ERROR_CLIP", 2_000)
     run = make_run(status="ERROR", error=error_text(ValueError("x" * 5_000)))
     text = page(admin_client, run).text
     assert '{"type":["builtins","ValueError"]' in text
     assert "more characters" in text
 
 
-def test_a_long_history_shows_its_ends(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "SHOWN", 4)
+def test_a_long_history_is_paged(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PAGE", 4)
     run = make_run()
-    for position in range(1, 11):
-        make_step(run, position, name=f"app.step{position:02}")
-    text = page(admin_client, run).text
-    assert [position for position in range(1, 11) if f"step{position:02}" in text] == [1, 2, 9, 10]
-    assert text.index("step02") < text.index("… 6 rows between these are not shown …") < text.index("step09")
-    assert "Steps 10" in text
+    for branch in ("", "2.0", "2.1"):
+        for position in (1, 2, 3):
+            make_step(run, position, branch=branch)
+    seen, query = [], ""
+    while query is not None:
+        response = admin_client.get(page_of(run.pk) + query)
+        steps = response.context["steps"]
+        assert "Steps 9" in read(response).text
+        assert ("First page" in read(response).text) == bool(seen)
+        seen.append([row["place"] for row in steps.rows])
+        query = steps.next_url.removesuffix("#steps") or None
+    assert seen == [["1", "2", "3", "2.0 / 1"], ["2.0 / 2", "2.0 / 3", "2.1 / 1", "2.1 / 2"], ["2.1 / 3"]]
+
+
+@pytest.mark.parametrize("after", ["x", ":", ":x", "a:1:", "2.0:99999999999999", "a\0b:1", ":-1", "\u0663:\u0663"])
+def test_what_is_no_place_is_the_beginning_or_the_end(admin_client: Client, after: str) -> None:
+    run = make_run()
+    make_step(run, 1, name="app.first")
+    assert admin_client.get(page_of(run.pk), {"step_after": after, "open": after}).status_code == 200
 
 
 @pytest.mark.parametrize("text", ["", "{", "gAAAA=", '{"$": "no such tag"}', "null", "\\u0000", "[" * 3000])
@@ -236,18 +252,28 @@ def test_a_strict_content_security_policy_blocks_nothing(admin_client: Client) -
     assert [read(response).blocked for response in pages] == [[], [], [], []]
 
 
-def test_the_page_costs_the_same_for_every_run(admin_client: Client, django_assert_num_queries: Callable[[int], Any]) -> None:
-    small, big = make_run(status="WAITING"), fill_with("x")
-    for number in range(1, 60):
-        make_step(big, number + 2)
-        make_message(big)
-        make_run(parent=big)
-    for position in (7, 8):
-        make_wait(small, Kind.RECV, position=position)
-    for run in (small, big):
-        # session, user, run, payloads; 2 for its situation; steps, attempts, waits, messages, events, streams, 2 for relatives
-        with django_assert_num_queries(14):
-            admin_client.get(page_of(run.pk))
+def test_the_page_costs_the_same_for_every_run(
+    admin_client: Client, django_assert_max_num_queries: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name, number in ((history, "SHOWN", 4), (history, "PAGE", 4), (reading, "WHOLE", 6), (reading, "ENDS", 2)):
+        monkeypatch.setattr(module, name, number)
+    costs = []
+    for name, number in (("x", 12), ("y", 40)):
+        run = fill_with(name)
+        for position in range(3, number):
+            make_step(run, position)
+            make_message(run, topic=str(position))
+            make_run(parent=run)
+        with CaptureQueriesContext(connection) as queries:
+            assert admin_client.get(page_of(run.pk)).status_code == 200
+        costs.append(len(queries))
+    assert costs[0] == costs[1] <= 32
+    small = make_run(status="WAITING")
+    make_wait(small, Kind.RECV)
+    # session, user, run; 3 for its situation; the stamp; payloads, steps, attempts, waits, messages, events, streams; 2 for its
+    # relatives; 4 for the timeline
+    with django_assert_max_num_queries(20):
+        admin_client.get(page_of(small.pk))
 
 
 @pytest.mark.parametrize("workflow_id", ["a/b", "a b", "a_b", "ä?x=1#y", "a/change/", "x" * 255, "."])

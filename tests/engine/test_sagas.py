@@ -118,6 +118,8 @@ def test_a_block_that_fails_is_undone_newest_first_and_its_exception_goes_on(how
         with pytest.raises(Refused, match="no"):
             handle.get_result()
     assert recorded(handle.workflow_id) == ["do", "do", *(["refuse"] if how == "step" else []), "undo", "undo"]
+    kinds = StepRun.objects.filter(run_id=handle.workflow_id).order_by("position").values_list("kind", flat=True)
+    assert [*kinds] == [*["step"] * (len(kinds) - 2), "undo", "undo"]
 
 
 def test_a_block_that_comes_to_its_end_is_not_undone() -> None:
