@@ -48,6 +48,21 @@ def flag(connection: BaseDatabaseWrapper, value: bool) -> str:
     return str(value).upper() if connection.vendor == "postgresql" else str(int(value))
 
 
+class Implied(models.ExpressionWrapper):
+    """
+    An index's condition beside a narrower one that implies it.
+
+    SQLite uses the index only for a query that has its condition word for word. PostgreSQL finds out by itself, and told
+    twice it would multiply what each of the two leaves over, and expect a hundredth of the rows that there are.
+    """
+
+    def __init__(self, condition: models.Q) -> None:
+        super().__init__(condition, output_field=models.BooleanField())
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return "TRUE", ()
+
+
 class PartialIndex(models.Index):
     """
     Partial on PostgreSQL and SQLite; on MySQL and MariaDB, which have no such thing, led by the columns of the condition.
