@@ -9,11 +9,16 @@ the queries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+if TYPE_CHECKING:
+    Wrapper = models.ExpressionWrapper[Any]
+else:  # generic for the type checker alone
+    Wrapper = models.ExpressionWrapper
 
 
 class Literal(models.Value):
@@ -48,7 +53,7 @@ def flag(connection: BaseDatabaseWrapper, value: bool) -> str:
     return str(value).upper() if connection.vendor == "postgresql" else str(int(value))
 
 
-class Implied(models.ExpressionWrapper):
+class Implied(Wrapper):
     """
     An index's condition beside a narrower one that implies it.
 
