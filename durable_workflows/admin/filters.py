@@ -13,15 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from durable_workflows.admin.base import ModelAdmin
 from durable_workflows.admin.display import present
-from durable_workflows.admin.looking import FEW, Runs
+from durable_workflows.admin.looking import Runs
 from durable_workflows.models import StepAttempt, StepRun, Stranded, Wait, dialects, presence
-from durable_workflows.models.indexes import Literal
+from durable_workflows.models.indexes import Implied, Literal
 from durable_workflows.models.runs import LEASED, SET_APART, claimable, unclaimable
 from durable_workflows.states import UNFINISHED, RunState
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 S = RunState
 NUL = "\0"  # PostgreSQL's driver refuses to send it
+LAST_FAILED = 5_000
 ENQUEUED = claimable(Literal) | unclaimable(Literal)
 
 
@@ -88,16 +89,17 @@ class StatusFilter(RunFilter):
     def in_order(self, runs: Runs) -> Runs | None:
         value = self.value()
         apart = value in S.values and value not in (S.ENQUEUED, S.RUNNING, S.SUCCESS)
-        return runs.filter(SET_APART, status=value) if apart else None
+        return runs.filter(Implied(SET_APART), status=value) if apart else None
 
     def few(self, runs: Runs) -> Runs | None:
         value = self.value()
         if value == S.RUNNING:
-            return runs.filter(LEASED, status=value)
+            return runs.filter(Implied(LEASED), status=value)
         if value == S.ENQUEUED:
             return runs.filter(ENQUEUED)
         if value == "unfinished":
-            return runs.filter(LEASED | ENQUEUED | (SET_APART & Q(status__in=UNFINISHED)))
+            idle = Q(Implied(SET_APART)) & Q(status__in=UNFINISHED - {S.ENQUEUED, S.RUNNING, S.CANCELLING})
+            return runs.filter(LEASED | ENQUEUED | idle)
         return None
 
 
@@ -161,7 +163,7 @@ class WaitingLongerFilter(RunFilter):
         """A run is older than what it waits for."""
         if self.value() not in self.spans:
             return None
-        return runs.filter(SET_APART, status=S.WAITING, created_at__lt=self._since())
+        return runs.filter(Implied(SET_APART), status=S.WAITING, created_at__lt=self._since())
 
     def _since(self) -> Any:
         return present() - self.spans[str(self.value())][0]  # not the database's clock, which planners cannot reckon with
@@ -171,7 +173,7 @@ class RetryingFilter(RunFilter):
     """
     Runs that have not ended and in which an attempt of a step has failed that has no outcome yet.
 
-    Of the failed attempts the last ``FEW`` are looked at: one that is to be repeated is seldom an old one.
+    Of the failed attempts the last ``LAST_FAILED`` are looked at: one that is to be repeated is seldom an old one.
     """
 
     title = _("retrying")
@@ -188,11 +190,11 @@ class RetryingFilter(RunFilter):
         if self.value() != "yes":
             return None
         place = {name: OuterRef(name) for name in ("run_id", "generation", "branch", "position")}
-        failed = StepAttempt.objects.filter(pk__gt=self._not_before, generation=OuterRef("generation"))
-        open_ = failed.filter(~Exists(StepRun.objects.filter(**place)), run=OuterRef("pk"))
-        return runs.filter(Exists(open_), status__in=UNFINISHED)
+        failed = StepAttempt.objects.filter(pk__gt=self._not_before, generation=F("run__generation"))
+        open_ = failed.filter(~Exists(StepRun.objects.filter(**place)), run__status__in=UNFINISHED)
+        return runs.filter(pk__in=open_.values("run_id"))
 
     @cached_property
     def _not_before(self) -> int:
         newest_first = StepAttempt.objects.order_by("-pk").values_list("pk", flat=True)
-        return newest_first[FEW : FEW + 1].first() or 0
+        return newest_first[LAST_FAILED : LAST_FAILED + 1].first() or 0

@@ -22,7 +22,8 @@ from django.db.models.functions import Coalesce
 from durable_workflows.conf import uses_time_zones
 from durable_workflows.models import WorkflowRun
 
-FARTHEST = 100_000  # rows of an index that one look passes
+FARTHEST = 100_000  # runs that one look passes, if they lie beside each other
+FARTHEST_APART = 10_000  # and if they lie all over the table, each on a page of its own
 FEW = 10_000  # rows of an index that are fetched and sorted
 COUNTED = 10_000  # what is more is "more than"
 
@@ -105,11 +106,13 @@ class Look:
 
     :param matching: the runs of the list.
     :param along: what an index holds in the order of creation, which ``matching`` is a part of.
+    :param farthest: how many of ``along`` one look passes.
     :param few: whether an index finds ``matching`` among few.
     """
 
     matching: Runs
     along: Runs
+    farthest: int = 0
     few: bool = False
     newest_first: bool = True
 
@@ -143,7 +146,9 @@ class Look:
         if first is not None and not first.full:
             return Count(len(first.runs), first.edge is not None, first.edge)
         until = self._edge(None) if first is None else first.edge
-        number = self._between(self.matching, None, until).order_by().values("pk")[: COUNTED + 1].count()
+        # The column that stands in each index which a look goes along: it alone is read, where nothing else is asked.
+        counted = self._between(self.matching, None, until).order_by().values("created_at")
+        number = counted[: COUNTED + 1].count()
         more = number > COUNTED
         return Count(min(number, COUNTED), more or until is not None, None if more else until)
 
@@ -153,7 +158,7 @@ class Look:
             return None
         ahead = self._between(self.along, place and Place(place.created_at, ""), None, strictly=False)
         order = "-created_at" if self.newest_first else "created_at"
-        return ahead.order_by(order).values_list("created_at", flat=True)[FARTHEST : FARTHEST + 1].first()
+        return ahead.order_by(order).values_list("created_at", flat=True)[self.farthest : self.farthest + 1].first()
 
     def _between(self, runs: Runs, place: Place | None, until: datetime | None, *, strictly: bool = True) -> Runs:
         back, on = ("gte", "lt") if self.newest_first else ("lte", "gt")
@@ -173,5 +178,9 @@ class Look:
 
 
 def is_few(runs: Runs) -> bool:
-    """Whether these are no more than one fetches and sorts; an index should have them."""
-    return runs.order_by().values("pk")[: FEW + 1].count() <= FEW
+    """
+    Whether these are no more than one fetches and sorts.
+
+    :param runs: what an index has; if it is the key's, in its order.
+    """
+    return runs.values("pk")[: FEW + 1].count() <= FEW

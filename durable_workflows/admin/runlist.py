@@ -69,12 +69,14 @@ class RunList(ChangeList):
         every = WorkflowRun.objects.all()
         filters = [spec for spec in self.filter_specs if isinstance(spec, RunFilter)]
         orders = (spec.in_order(every) for spec in filters)
-        along = next((runs for runs in orders if runs is not None), every)
+        apart = next((runs for runs in orders if runs is not None), None)
+        along, farthest = (every, looking.FARTHEST) if apart is None else (apart, looking.FARTHEST_APART)
         for spec in self.filter_specs:
             if isinstance(spec, TimeFilter):
                 along = spec.queryset(request, along)
         newest_first = self.get_ordering(request, self.queryset) == NEWEST_FIRST
-        return Look(matching=self.queryset, along=along, few=self._is_few(filters), newest_first=newest_first)
+        few = self._is_few(filters)
+        return Look(matching=self.queryset, along=along, farthest=farthest, few=few, newest_first=newest_first)
 
     def _is_few(self, filters: Sequence[RunFilter]) -> bool:
         every = WorkflowRun.objects.all()
@@ -111,7 +113,7 @@ class RunList(ChangeList):
     @property
     def looked_at(self) -> str:
         """How many runs were looked at, where the look ended before the list did."""
-        return display.number(looking.FARTHEST)
+        return display.number(self.look.farthest)
 
     @property
     def until_label(self) -> SafeString | None:

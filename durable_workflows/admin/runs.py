@@ -121,9 +121,9 @@ class WorkflowRunAdmin(RunPages):
 
     # The actions.
 
-    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Those that the user may take. (Django 6.1 also tells where they are to be shown.)"""
-        found = super().get_actions(request, *args, **kwargs)
-        allowed = {verb.action for verb in VERBS if verb.allowed_to(request)}
-        ours = {verb.action for verb in VERBS}
-        return {name: action for name, action in found.items() if name in allowed or name not in ours}
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        """Those that the user may take. Django tells since 6.1 where they are to be shown."""
+        where = {} if action_location is None else {"action_location": action_location}
+        found = super().get_actions(request, **where)
+        forbidden = {verb.action for verb in VERBS if not verb.allowed_to(request)}
+        return {name: action for name, action in found.items() if name not in forbidden}

@@ -54,7 +54,7 @@ class Search:
 
     def few(self, runs: Runs) -> Runs | None:
         """Those of ``runs`` that an index finds, if it finds any."""
-        return self._by_id(runs) if self.ids and self.possible else None
+        return self._by_id(runs).order_by("pk") if self.ids and self.possible else None
 
     def _by_id(self, runs: Runs) -> Runs:
         """By a range of the primary key: an index serves it, case matters, and ``%`` and ``_`` are themselves."""

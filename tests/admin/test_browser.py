@@ -25,6 +25,7 @@ from tests.admin.rows import (
     make_message,
     make_queue,
     make_run,
+    make_runs,
     make_schedule,
     make_step,
     make_wait,
@@ -252,6 +253,64 @@ def test_runs_of_the_list_are_resumed_by_clicks(visit: Callable[..., Any]) -> No
 
     assert "1 workflow run was resumed." in visit(look)
     assert WorkflowRun.objects.get(pk=dead.pk).status == RunState.ENQUEUED
+
+
+def test_two_thousand_runs_are_cancelled_by_a_filter(visit: Callable[..., Any]) -> None:
+    make_runs(2000, status="WAITING", queue="mail")
+    kept = make_run(status="WAITING").pk
+
+    def look(page: Page, url: str) -> list[str]:
+        page.goto(url + RUNS)
+        page.click("#changelist-filter >> text=mail")
+        page.wait_for_url("**?queue=mail")
+        page.check("#action-toggle")
+        page.click("text=Select all 2,000 runs")
+        said = [page.inner_text("div.actions .all")]
+        page.select_option("select[name=action]", "cancel_runs")
+        page.click("button[name=index]")
+        said.append(page.inner_text("#content"))
+        page.click("text=Yes, Cancel")
+        page.wait_for_url("**/workflowrun/?queue=mail")
+        return [*said, page.inner_text("#content-start")]
+
+    selected, question, report = visit(look)
+    assert selected == "All 2,000 runs are selected"
+    assert "Cancel these 2,000 workflow runs?" in question
+    assert "… and 1,980 more" in question
+    assert "2,000 workflow runs were cancelled." in report
+    assert WorkflowRun.objects.filter(status=RunState.CANCELLED).count() == 2000
+    assert WorkflowRun.objects.get(pk=kept).status == RunState.WAITING
+
+
+def test_the_list_is_paged_by_the_keyboard_alone(visit: Callable[..., Any]) -> None:
+    make_runs(120)
+
+    def look(page: Page, url: str) -> list[int]:
+        page.goto(url + RUNS)
+        numbers = [page.locator("#result_list tbody tr").count()]
+        for label in ("Older", "Older", "Newer"):
+            page.focus(f".dw-paging >> text={label}")
+            page.keyboard.press("Enter")
+            page.wait_for_load_state()
+            numbers.append(page.locator("#result_list tbody tr").count())
+        return numbers
+
+    assert visit(look) == [50, 50, 20, 50]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_column_is_out_of_sight(visit: Callable[..., Any], width: int) -> None:
+    """The table is as wide as what it lies in; on a phone each run is a card."""
+    for state in RunState:
+        make_run(
+            status=state, recovery_attempts=1, started_at=ago(hours=30), progress_done=1, progress_total=3, worker_id="web-1-00"
+        )
+
+    def look(page: Page, url: str) -> int:
+        page.goto(url + RUNS)
+        return int(page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.results'))"))
+
+    assert visit(look, viewport={"width": width, "height": 800}) <= 0
 
 
 def test_a_part_of_a_name_filters_the_list(visit: Callable[..., Any]) -> None:

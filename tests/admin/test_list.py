@@ -262,7 +262,7 @@ def test_filter_by_a_step_that_is_tried_again(admin_client: Client, monkeypatch:
     WorkflowRun.objects.filter(pk=bygone.pk).update(generation=1)
     make_run(status="WAITING")
     assert ids_in(admin_client, "?retrying=yes") == {retrying.pk, replayed.pk}
-    monkeypatch.setattr("durable_workflows.admin.filters.FEW", 3)
+    monkeypatch.setattr("durable_workflows.admin.filters.LAST_FAILED", 3)
     assert ids_in(admin_client, "?retrying=yes") == set()  # of the failed attempts the last three are looked at
     assert len(ids_in(admin_client, "?retrying=nonsense")) == 6
 
