@@ -17,9 +17,9 @@ from django.db.models.functions import Left, Length
 
 from durable_workflows.admin import display
 from durable_workflows.admin.display import CLIP, Clipped
-from durable_workflows.admin.situation import sentence
 from durable_workflows.models import Event, Message, StepAttempt, StepRun, StreamEntry, Wait, WorkflowRun
 from durable_workflows.serializers import error_summary
+from durable_workflows.situation import sentence
 from durable_workflows.states import RunState
 
 SHOWN = 200  # rows of a table

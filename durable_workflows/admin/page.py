@@ -10,8 +10,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from durable_workflows.admin import display, history
-from durable_workflows.admin.situation import situations
 from durable_workflows.models import StepRun, WorkflowRun
+from durable_workflows.situation import situations
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from durable_workflows.admin import display, page
 from durable_workflows.admin.actions import Deed
 from durable_workflows.admin.base import ReadOnlyAdmin
 from durable_workflows.admin.filters import NameFilter, QueueFilter, StuckFilter, WaitingLongerFilter
-from durable_workflows.admin.situation import Situation, situations
 from durable_workflows.admin.verbs import CANCEL, RESUME, VERBS, Verb
 from durable_workflows.models import WorkflowRun
+from durable_workflows.situation import Situation, situations
 
 HEAVY = ("inputs", "output", "error", "attributes", "note")
 LAST = chr(0x10FFFF)  # sorts after every character
