@@ -1,0 +1,63 @@
+"""Rows as documents, under the names that ``WorkflowStatus`` and ``StepInfo`` have for the same things."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from durable_workflows.management.durable.text import plain, plain_error
+from durable_workflows.models import StepAttempt, StepRun, WorkflowRun
+from durable_workflows.situation import Situation
+from durable_workflows.states import RunState
+from durable_workflows.status import WorkflowStatus
+
+# What a column of the row is called there, where it is called otherwise.
+RENAMED = {
+    "workflow_id": "id", "queue_name": "queue", "executor_id": "worker_id", "parent_workflow_id": "parent_id",
+    "forked_from": "forked_from_id", "queue_partition_key": "partition_key", "timeout": "timeout_seconds",
+}  # fmt: skip
+PAYLOADS = ("input", "output", "error")
+
+
+def document_of(run: WorkflowRun, situation: Situation | None = None, *, payloads: bool = True) -> dict[str, Any]:
+    """
+    A run with the keys of ``WorkflowStatus``; payloads are the JSON that is stored, an error is its parts.
+
+    :param situation: what it is doing, if that was asked: two keys more, "situation" and "alarming".
+    :param payloads: whether they are there; None otherwise.
+    """
+    made = {field.name: _value(run, field.name, payloads) for field in fields(WorkflowStatus)}
+    return made if situation is None else {**made, "situation": situation.text, "alarming": situation.alarming}
+
+
+def _value(run: WorkflowRun, name: str, payloads: bool) -> Any:
+    if name in PAYLOADS:
+        return _payload(run, name) if payloads else None
+    if name == "delay_until":
+        return run.due_at if run.status == RunState.DELAYED else None
+    if name == "attributes":
+        return dict(run.attributes or {})
+    found = getattr(run, RENAMED.get(name, name))
+    return found or None if name in ("priority", "queue_partition_key") else found
+
+
+def _payload(run: WorkflowRun, name: str) -> Any:
+    return plain_error(run.error) if name == "error" else plain(run.inputs if name == "input" else run.output)
+
+
+def step_document_of(step: StepRun) -> dict[str, Any]:
+    """A step with the keys of ``StepInfo``, and its kind."""
+    return {
+        "step_id": step.position, "branch": step.branch, "name": step.name, "kind": step.kind,
+        "output": plain(step.output), "error": plain_error(step.error), "child_workflow_id": step.child_id,
+        "started_at": step.started_at, "completed_at": step.completed_at, "attempts": step.attempts,
+    }  # fmt: skip
+
+
+def attempt_document_of(attempt: StepAttempt) -> dict[str, Any]:
+    """A failed attempt of a step."""
+    return {
+        "step_id": attempt.position, "branch": attempt.branch, "name": attempt.name, "attempt": attempt.attempt,
+        "error": plain_error(attempt.error), "started_at": attempt.started_at, "ended_at": attempt.ended_at,
+        "retry_at": attempt.retry_at,
+    }  # fmt: skip

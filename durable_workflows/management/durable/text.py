@@ -1,0 +1,89 @@
+"""Text that a terminal may show: nothing in it moves the cursor, changes colours, or turns the direction of reading."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+from durable_workflows.serializers import error_summary
+from durable_workflows.serializers.wire import from_json, unpack
+
+CLIP = 2_000  # characters of a value that are shown, unless all of it is asked for
+ONE_LINE = 72
+
+
+def safe(text: str) -> str:
+    """One line of what may be anybody's: what would not print, or mislead, is shown as its escape."""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def safe_lines(text: str) -> str:
+    """The same for several lines, which stay lines."""
+    return "\n".join(safe(line.replace("\t", "    ")) for line in text.split("\n"))
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+
+
+def clip(text: str, limit: int | None) -> str:
+    """The first ``limit`` characters, and how many more there are; all of them if None."""
+    more = 0 if limit is None else len(text) - limit
+    return text if more <= 0 else f"{text[:limit]}… {more:,} more characters"
+
+
+def clip_front(text: str, limit: int | None) -> str:
+    """The last ``limit`` characters: of a traceback they tell the most."""
+    more = 0 if limit is None else len(text) - limit
+    return text if more <= 0 else f"{more:,} more characters …{text[more:]}"
+
+
+def plain(payload: str | None) -> Any:
+    """
+    A stored payload as the JSON that it is; nothing is decoded, so that nothing is lost, and no code of the project runs.
+
+    What is damaged stands as text under the key "unreadable".
+    """
+    if payload is None:
+        return None
+    try:
+        return from_json(unpack(payload))
+    except (ValueError, TypeError, RecursionError):
+        return {"unreadable": payload}
+
+
+def plain_error(payload: str | None) -> dict[str, str] | None:
+    """A stored exception in its parts."""
+    return None if payload is None else error_summary(payload)._asdict()
+
+
+def readable(value: Any, limit: int | None = CLIP) -> str:
+    """A plain value, indented if it is long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        if len(text) > ONE_LINE:
+            text = json.dumps(value, ensure_ascii=False, indent=2)
+    except RecursionError:
+        text = "(nested too deeply to be shown)"
+    return safe_lines(clip(text, limit))
+
+
+def short(value: Any, limit: int = ONE_LINE) -> str:
+    """A plain value on one line."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "…"
+    return safe(text if len(text) <= limit else f"{text[: limit - 1]}…")
+
+
+def width(text: str) -> int:
+    """How many cells of a terminal a printable text takes."""
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def _cells(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
