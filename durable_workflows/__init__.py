@@ -23,6 +23,7 @@ from durable_workflows.exceptions import (
     NotInWorkflow,
     NotSerializable,
     PayloadCorrupted,
+    PayloadErased,
     PayloadTooLarge,
     RegistrationConflict,
     ScheduleConflict,
@@ -38,6 +39,7 @@ from durable_workflows.exceptions import (
     WorkflowNotRegistered,
 )
 from durable_workflows.handles import WorkflowHandle
+from durable_workflows.inspecting import export_workflow, list_workflow_steps, list_workflows
 from durable_workflows.longruns import continue_as_new, durable_each, saga
 from durable_workflows.options import (
     SetEnqueueOptions,
@@ -76,18 +78,30 @@ from durable_workflows.scheduling import (
     trigger_schedule,
 )
 from durable_workflows.serializers import register_type
-from durable_workflows.status import ScheduleStatus, WorkflowStatus
+from durable_workflows.status import ERASED, ScheduleStatus, StepInfo, WorkflowStatus
 from durable_workflows.steering import (
     cancel_workflow,
     cancel_workflows,
+    delete_workflow,
+    delete_workflows,
+    erase_payloads,
+    erase_payloads_where,
+    import_workflow,
+    pause_workflow,
+    pause_workflows,
     resume_workflow,
     resume_workflows,
+    set_delay,
+    unpause_workflow,
+    unpause_workflows,
+    update_attributes,
 )
 from durable_workflows.talk import Selected, SendMessage
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ERASED",
     "AwaitedWorkflowCancelled",
     "AwaitedWorkflowMaxRecoveryAttemptsExceeded",
     "Debouncer",
@@ -99,6 +113,7 @@ __all__ = [
     "NotInWorkflow",
     "NotSerializable",
     "PayloadCorrupted",
+    "PayloadErased",
     "PayloadTooLarge",
     "Queue",
     "RegistrationConflict",
@@ -113,6 +128,7 @@ __all__ = [
     "SetWorkflowID",
     "SetWorkflowTimeout",
     "SetWorkflowUser",
+    "StepInfo",
     "StepRetriesExceeded",
     "StepRolledBack",
     "StepTimeout",
@@ -133,14 +149,24 @@ __all__ = [
     "create_schedule",
     "current",
     "delete_schedule",
+    "delete_workflow",
+    "delete_workflows",
     "durable_each",
+    "erase_payloads",
+    "erase_payloads_where",
+    "export_workflow",
     "get_all_events",
     "get_event",
     "get_result",
     "get_schedule",
     "get_workflow_status",
+    "import_workflow",
     "list_schedules",
+    "list_workflow_steps",
+    "list_workflows",
     "pause_schedule",
+    "pause_workflow",
+    "pause_workflows",
     "read_stream",
     "recv",
     "register_type",
@@ -153,6 +179,7 @@ __all__ = [
     "select",
     "send",
     "send_many",
+    "set_delay",
     "set_event",
     "sleep",
     "sleep_until",
@@ -161,6 +188,9 @@ __all__ = [
     "step",
     "transaction",
     "trigger_schedule",
+    "unpause_workflow",
+    "unpause_workflows",
+    "update_attributes",
     "wait_all",
     "wait_first",
     "workflow",

@@ -128,6 +128,10 @@ class Caller(ABC):
         """Carry out an operator's verb ("cancel", "resume"), recorded when called in a workflow."""
 
     @abstractmethod
+    def keep(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        """Look at the records of runs, or do something with them ("list", "pause", "delete" ...), recorded in a workflow."""
+
+    @abstractmethod
     def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         """Do something with schedules ("create", "apply", ...), recorded when called in a workflow."""
 

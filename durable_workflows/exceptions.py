@@ -15,6 +15,7 @@ Every error of the package, in one tree.
     ├── NotSerializable             (also TypeError)
     │   └── PayloadTooLarge
     ├── PayloadCorrupted
+    │   └── PayloadErased
     ├── Deduplicated                (.workflow_id .queue_name .deduplication_id)
     ├── NondeterminismError
     ├── WorkflowFailed              (.workflow_id .error_type .error_message .traceback)
@@ -57,10 +58,10 @@ class WorkflowNotFound(DurableError):
 class WorkflowConflict(DurableError):
     """The id belongs to a run of another workflow."""
 
-    def __init__(self, workflow_id: str, recorded: str, requested: str) -> None:
+    def __init__(self, workflow_id: str, recorded: str, requested: str, deed: str = "started", cure: str = "") -> None:
         super().__init__(
-            f"The id {workflow_id!r} already belongs to a run of {recorded!r}, so {requested!r} cannot be started under it."
-            " Use another id."
+            f"The id {workflow_id!r} already belongs to a run of {recorded!r}, so {requested!r} cannot be {deed} under it."
+            f" {cure or 'Use another id.'}"
         )
         self.workflow_id = workflow_id
 
@@ -125,6 +126,10 @@ class PayloadTooLarge(NotSerializable):
 
 class PayloadCorrupted(DurableError):
     """A stored payload cannot be read back; the run waits, nothing is lost."""
+
+
+class PayloadErased(PayloadCorrupted):
+    """A stored payload was erased, as somebody had asked; nothing can bring it back."""
 
 
 class Deduplicated(DurableError):

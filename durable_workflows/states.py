@@ -38,7 +38,8 @@ TRANSITIONS = MappingProxyType(
         S.RUNNING: frozenset({S.SUCCESS, S.ERROR, S.WAITING, S.ENQUEUED, S.DELAYED, S.PAUSED, S.CANCELLING, S.CANCELLED,
                               S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
         S.WAITING: frozenset({S.ENQUEUED, S.PAUSED, S.CANCELLED}),
-        S.PAUSED: frozenset({S.ENQUEUED, S.CANCELLED}),
+        # A step that is a whole run, and was under way when that was paused, still ends it.
+        S.PAUSED: frozenset({S.ENQUEUED, S.DELAYED, S.CANCELLED, S.SUCCESS, S.ERROR}),
         S.CANCELLING: frozenset({S.CANCELLED, S.WAITING, S.ENQUEUED, S.DELAYED, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
         S.CANCELLED: frozenset({S.ENQUEUED}),
         S.MAX_RECOVERY_ATTEMPTS_EXCEEDED: frozenset({S.ENQUEUED}),

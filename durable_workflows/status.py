@@ -7,9 +7,34 @@ from datetime import datetime
 from typing import Any
 
 
+class Erased:
+    """What a status shows where a value was erased by ``erase_payloads``. It is false, and there is one: ``ERASED``."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "<erased>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Erased)
+
+    def __hash__(self) -> int:
+        return hash(Erased)
+
+
+ERASED = Erased()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowStatus:
-    """A run as it stood when it was asked for. ``error`` is the recorded exception, or its text when not loadable."""
+    """
+    A run as it stood when it was asked for. ``error`` is the recorded exception, or its text when not loadable.
+
+    What cannot be read in this process stands as its stored text; what was erased, as ``ERASED``.
+    """
 
     workflow_id: str
     status: str
@@ -17,7 +42,7 @@ class WorkflowStatus:
     class_name: str | None
     config_name: str | None
     queue_name: str
-    input: dict[str, Any] | None
+    input: Any
     output: Any
     error: Any
     created_at: datetime
@@ -39,6 +64,30 @@ class WorkflowStatus:
     attributes: dict[str, Any] = field(default_factory=dict)
     schedule_name: str | None = None
     user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepInfo:
+    """
+    A recorded step of a run.
+
+    :param step_id: its position, counted from 1 in each branch.
+    :param branch: "" for the workflow's body.
+    :param name: the step's, or ``durable.<function>``.
+    :param output: what it returned; ``error``: the exception that it raised, or its text when not loadable.
+    :param child_workflow_id: the run that it started or awaited.
+    :param attempts: how often its body was executed until it was recorded.
+    """
+
+    step_id: int
+    branch: str = ""
+    name: str
+    output: Any
+    error: Any
+    child_workflow_id: str | None
+    started_at: datetime
+    completed_at: datetime
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from durable_workflows import options as start_options
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import awaiting, children, following, managing, messaging, scheduling, selecting
+from durable_workflows.engine import awaiting, children, following, keeping, managing, messaging, scheduling, selecting
 from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.operations import FIRST_POLL, LONGEST_POLL
 from durable_workflows.engine.runner import run
@@ -188,6 +188,14 @@ class Outside(Caller):
         for workflow_id in workflow_ids:
             _ring(workflow_id)
         return changed
+
+    def keep(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        runtime.local()
+        deed = keeping.Deed(verb, arguments)
+        kept = self._persistently(deed.carried_out)
+        for workflow_id in deed.touches:
+            _ring(workflow_id)
+        return kept
 
     def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         runtime.local()  # hears of what becomes claimable, and hints to the workers

@@ -26,6 +26,7 @@ from durable_workflows.engine import (
     continuing,
     debouncing,
     each,
+    keeping,
     managing,
     messaging,
     pauses,
@@ -331,6 +332,9 @@ class Execution(Caller):
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
         return managing.manage(self, verb, workflow_ids, options)
+
+    def keep(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        return keeping.perform(self, verb, arguments)
 
     def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         return scheduling.perform(self, verb, arguments)

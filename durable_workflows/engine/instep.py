@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from durable_workflows.context import Caller, Current
 from durable_workflows.debouncing import Debounce
 from durable_workflows.definitions import Step, Workflow
-from durable_workflows.engine import managing, messaging, outpouring, scheduling
+from durable_workflows.engine import keeping, managing, messaging, outpouring, scheduling
 from durable_workflows.engine.debouncing import debounced_run
 from durable_workflows.engine.operations import Operation, database
 from durable_workflows.engine.starting import Parent, child_id, inserted, new_run, new_runs
@@ -155,6 +155,9 @@ class InStep(Caller):
             return changed
 
         return in_write_transaction(act)
+
+    def keep(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        return keeping.Deed(verb, arguments).carried_out()
 
     def schedule(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         deed = scheduling.Deed(verb, arguments)

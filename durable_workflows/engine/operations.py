@@ -23,7 +23,7 @@ from durable_workflows.engine.loose import Loose
 from durable_workflows.engine.raising import as_recorded
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import checkpoints, dialects
-from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint
+from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint, RecordedLast
 from durable_workflows.models.reading import Recorded
 from durable_workflows.models.transactions import in_write_transaction, on_commit
 from durable_workflows.models.waking import WaitFor, forget
@@ -146,6 +146,9 @@ class Operation:
         except AlreadyRecorded:
             execution.adopt(self.name, self.place)
             return
+        except RecordedLast:
+            execution.heard = -math.inf
+            return
         if not written:
             execution.refused()
         execution.heard = clock.monotonic()
@@ -157,9 +160,12 @@ class Operation:
         :raises FencedOff: if the run is no longer this attempt's; the transaction must then be rolled back.
         :raises AlreadyRecorded: if the place has a row.
         """
-        if not checkpoints.record(connection, self.checkpoint(effect, attempts)):
-            raise FencedOff
-        self.execution.heard = clock.monotonic()
+        try:
+            if not checkpoints.record(connection, self.checkpoint(effect, attempts)):
+                raise FencedOff
+            self.execution.heard = clock.monotonic()
+        except RecordedLast:
+            self.execution.heard = -math.inf  # so that the next step asks before it does anything
         if self.pending():
             forget(connection, self.execution.claim, *self.place)
 

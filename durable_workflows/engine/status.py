@@ -1,21 +1,26 @@
-"""A run's row as the value that users are told of."""
+"""Rows of runs and steps as the values that users are told of."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db import Error as DjangoDatabaseError
+
+from durable_workflows.exceptions import PayloadErased
 from durable_workflows.models.runs import WorkflowRun
+from durable_workflows.models.steps import StepRun
 from durable_workflows.serializers import error_summary, load_error, loads
 from durable_workflows.states import RunState
-from durable_workflows.status import WorkflowStatus
+from durable_workflows.status import ERASED, StepInfo, WorkflowStatus
 
 
-def status_of(run: WorkflowRun) -> WorkflowStatus:
-    """The row, decoded."""
+def status_of(run: WorkflowRun, *, load_input: bool = True, load_output: bool = True) -> WorkflowStatus:
+    """The row, decoded; a payload that is not to be loaded is not touched."""
     return WorkflowStatus(
         workflow_id=run.pk, status=run.status, name=run.name, class_name=run.class_name, config_name=run.config_name,
-        queue_name=run.queue, input=_value(run.inputs, "arguments"), output=_value(run.output, "output"),
-        error=_error(run.error), created_at=run.created_at, started_at=run.started_at, completed_at=run.completed_at,
+        queue_name=run.queue, input=_value(run.inputs, "arguments") if load_input else None,
+        output=_value(run.output, "output") if load_output else None, error=_error(run.error) if load_output else None,
+        created_at=run.created_at, started_at=run.started_at, completed_at=run.completed_at,
         updated_at=run.updated_at, recovery_attempts=run.recovery_attempts, executor_id=run.worker_id,
         app_version=run.app_version, parent_workflow_id=run.parent_id, forked_from=run.forked_from_id,
         was_forked_from=run.was_forked_from, deduplication_id=run.deduplication_id, priority=run.priority or None,
@@ -25,8 +30,27 @@ def status_of(run: WorkflowRun) -> WorkflowStatus:
     )  # fmt: skip
 
 
+def step_info_of(step: StepRun) -> StepInfo:
+    """The row, decoded."""
+    return StepInfo(
+        step_id=step.position, branch=step.branch, name=step.name, output=_value(step.output, "output"),
+        error=_error(step.error), child_workflow_id=step.child_id, started_at=step.started_at,
+        completed_at=step.completed_at, attempts=step.attempts,
+    )  # fmt: skip
+
+
 def _value(payload: str | None, what: str) -> Any:
-    return None if payload is None else loads(payload, what=what)
+    """A payload as a value; its text if it cannot be read here, so that one damaged row hides no other."""
+    if payload is None:
+        return None
+    try:
+        return loads(payload, what=what)
+    except PayloadErased:
+        return ERASED
+    except DjangoDatabaseError:
+        raise
+    except Exception:  # noqa: BLE001  a registered decoder is the user's code and may raise anything
+        return payload
 
 
 def _error(payload: str | None) -> Any:

@@ -25,7 +25,7 @@ class WholeRun(Operation):
 
     def _ending(self, effect: Effect) -> Ending:
         claim = self.execution.claim
-        return Ending(run_id=claim.id, token=claim.token, output=effect.output, error=effect.error)
+        return Ending(run_id=claim.id, token=claim.token, output=effect.output, error=effect.error, is_step=True)
 
     def write(self, connection: BaseDatabaseWrapper, effect: Effect, attempts: int = 1) -> None:
         if not outcomes.end_inside(connection, self._ending(effect)):

@@ -11,6 +11,9 @@ does not show. There the fence locks the row FOR SHARE, so that the database ref
 The server is asked for the level in the same statement, since a body may have changed it.
 
 A cancelled run's undo steps have a fence of their own, which lets CANCELLING pass; nothing else gets by it.
+
+Nor is the call lost that was under way when its run was paused: the payment is made, and would be made again when the run
+goes on. A paused run's row keeps the attempt's token for this one record, which takes it away; then the attempt must stop.
 """
 
 from __future__ import annotations
@@ -35,6 +38,10 @@ COLUMNS = "branch, position, name, kind, output, error, child_id, attempts"
 
 class AlreadyRecorded(Exception):
     """The position has a row: written by another owner, or by oneself in a transaction whose COMMIT reply was lost."""
+
+
+class RecordedLast(Exception):
+    """It is written, and the attempt must stop now: its run was paused meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +77,16 @@ def record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
 
     :returns: whether the fence let it pass.
     :raises AlreadyRecorded: if the position has a row.
+    :raises RecordedLast: if it was written, as the last one before a pause.
     """
+    if _record(connection, checkpoint):
+        return True
+    if _record_before_pause(connection, checkpoint):
+        raise RecordedLast
+    return False
+
+
+def _record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
     selected, params = _select(connection, checkpoint)
     fence = (checkpoint.run_id, checkpoint.token)
     condition = _UNDO_FENCE if checkpoint.undoing else _FENCE
@@ -78,11 +94,25 @@ def record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
         source, params = _isolation_proof(selected, condition), (*params, *fence, *params, *fence)
     else:
         source, params = f"{selected} WHERE {condition}", (*params, *fence)
+    return _insert(connection, source, params)
+
+
+def _insert(connection: BaseDatabaseWrapper, source: str, params: tuple[Any, ...]) -> bool:
     try:
         cursor = dialects.send(connection, f"{_INSERT} {source}", params)
     except IntegrityError as error:
-        raise AlreadyRecorded(f"{checkpoint.run_id} has a row at position {checkpoint.position}") from error
+        raise AlreadyRecorded("The position has a row.") from error
     return bool(cursor.rowcount)
+
+
+def _record_before_pause(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
+    """Use up what a paused run's row keeps of the lease; the row is locked by it, so nobody makes the run go on meanwhile."""
+    taken = f"UPDATE {RUNS} SET lease_token = NULL WHERE id = %s AND status = 'PAUSED' AND lease_token = %s"
+    with write_transaction(connection):
+        if not dialects.run(connection, taken, [checkpoint.run_id, checkpoint.token]).rowcount:
+            return False
+        selected, params = _select(connection, checkpoint)
+        return _insert(connection, f"{selected} WHERE r.id = %s", (*params, checkpoint.run_id))
 
 
 _INSERT = f"INSERT INTO {STEPS} (run_id, generation, {COLUMNS}, started_at, completed_at)"
@@ -128,7 +158,7 @@ def record_group(connection: BaseDatabaseWrapper, checkpoints: Sequence[Checkpoi
 
 def _recorded_quietly(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
     try:
-        return record(connection, checkpoint)
+        return _record(connection, checkpoint)
     except AlreadyRecorded:
         return False  # neither SQLite nor MySQL ends the transaction over one statement's conflict
 

@@ -34,11 +34,12 @@ def delete_finished(runs: QuerySet[Any]) -> Counts:
     counts: Counter[str] = Counter()
     with transaction.atomic(using=runs.db):
         for start in range(0, len(ids), BATCH):
-            counts.update(_delete(runs.model, runs.db, sorted(ids[start : start + BATCH])))
+            counts.update(delete_some(runs.model, runs.db, sorted(ids[start : start + BATCH])))
     return counts.total(), dict(counts)
 
 
-def _delete(model: type[Model], alias: str, run_ids: Sequence[str]) -> Counter[str]:
+def delete_some(model: type[Model], alias: str, run_ids: Sequence[str]) -> Counter[str]:
+    """Delete those of these runs that have ended, in the open transaction."""
     rows: QuerySet[Any] = QuerySet(model, using=alias)
     rows.filter(pk__in=run_ids).update(generation=F("generation"))  # locks them; SQLite's transaction begins as a writer
     ended = list(rows.select_for_update().filter(pk__in=run_ids, status__in=TERMINAL).values_list("pk", flat=True))

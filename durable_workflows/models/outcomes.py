@@ -25,12 +25,18 @@ RUNS = WorkflowRun._meta.db_table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """A run's outcome on its way to its row."""
+    """
+    A run's outcome on its way to its row.
+
+    :param is_step: whether it is that of a step which is the whole run: like the record of any step that was under way when
+        the run was paused, it still counts.
+    """
 
     run_id: str
     token: str
     output: str | None = None
     error: str | None = None
+    is_step: bool = False
 
     @property
     def status(self) -> RunState:
@@ -63,10 +69,11 @@ def _ended_before(connection: BaseDatabaseWrapper, ending: Ending) -> bool:
 
 def _update(connection: BaseDatabaseWrapper, ending: Ending, condition: str = "") -> int:
     now, params = dialects.moment(connection)
+    mine = "status IN ('RUNNING', 'PAUSED')" if ending.is_step else "status = 'RUNNING'"
     sql = (
         f"UPDATE {RUNS} SET status = %s, output = %s, error = %s, completed_at = {now}, updated_at = {now},"
         " deduplication_lock = NULL, due_at = NULL"
-        f" WHERE id = %s AND status = 'RUNNING' AND lease_token = %s {condition}"
+        f" WHERE id = %s AND {mine} AND lease_token = %s {condition}"
     )
     values = [ending.status.value, ending.output, ending.error, *params, *params, ending.run_id, ending.token]
     return int(dialects.send(connection, sql, values).rowcount)

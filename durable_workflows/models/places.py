@@ -84,7 +84,8 @@ def waits_for_its_own_place(connection: BaseDatabaseWrapper, claim: Claim, await
     :returns: its id; None if all can go on.
     """
     runs = WorkflowRun.objects.using(connection.alias)
-    stuck = runs.filter(pk__in=awaited, queue=claim.queue, turn=Turn.NEW, status__in=[RunState.ENQUEUED, RunState.DELAYED])
+    unbegun = [RunState.ENQUEUED, RunState.DELAYED, RunState.PAUSED]
+    stuck = runs.filter(pk__in=awaited, queue=claim.queue, turn=Turn.NEW, status__in=unbegun)
     found = dict(stuck.values_list("pk", "partition_key"))
     if len(found) < len(awaited):
         return None

@@ -42,7 +42,8 @@ def put_off(connection: BaseDatabaseWrapper, run: NewRun, period: float, timeout
         run_id, name, status, attempt = waiting
         if name != run.name:
             raise Deduplicated(run_id, run.queue, run.deduplication_id or "")
-        if status == RunState.DELAYED and not attempt:  # one whose worker was lost is delayed too, and has begun
+        # One whose worker was lost is delayed too, and has begun. A paused one is put off as it is.
+        if status in (RunState.DELAYED, RunState.PAUSED) and not attempt:
             _move(connection, run_id, run.inputs, period, timeout)
             return run_id
         if run_id == run.id:

@@ -71,6 +71,19 @@ def failures(connection: BaseDatabaseWrapper, claim: Claim, branch: str, positio
     return list(rows.filter(branch=branch, position=position).order_by("attempt"))
 
 
+def steps(connection: BaseDatabaseWrapper, run_id: str, limit: int | None, offset: int) -> list[StepRun]:
+    """
+    The recorded steps of a run's present history, those of the body first.
+
+    :raises WorkflowNotFound: if there is no such run.
+    """
+    generation = WorkflowRun.objects.using(connection.alias).filter(pk=run_id).values_list("generation", flat=True).first()
+    if generation is None:
+        raise WorkflowNotFound(run_id)
+    rows = StepRun.objects.using(connection.alias).filter(run_id=run_id, generation=generation)
+    return list(rows.order_by("branch", "position")[offset : None if limit is None else offset + limit])
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run stands, for whoever awaits it."""
@@ -108,11 +121,11 @@ def children_under_way(connection: BaseDatabaseWrapper, run_id: str, awaited: st
     """
     Which other children of a run are under way; None if the awaited run is no child of it.
 
-    Those that wait for a message, an event or a stream do not count: somebody must tell them something first.
+    Those that are paused, or wait for a message, an event or a stream do not count: somebody must tell them something first.
     """
     told = Wait.objects.filter(run_id=OuterRef("pk"), kind__in=[Kind.RECV, Kind.GET_EVENT, Kind.STREAM])
     children = WorkflowRun.objects.using(connection.alias).filter(parent_id=run_id, status__in=UNFINISHED)
-    under_way = children.exclude(pk=awaited).filter(~Q(status=RunState.WAITING) | ~Exists(told))
+    under_way = children.exclude(pk=awaited).exclude(status=RunState.PAUSED).filter(~Q(status=RunState.WAITING) | ~Exists(told))
     if not children.filter(pk=awaited).exists():
         return None
     last = under_way.order_by("-created_at").values_list("pk", flat=True).first()

@@ -32,7 +32,7 @@ def cancel(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, children:
     """
     locked = lock(connection, run_ids)
     require(run_ids, locked)
-    family = _with_children(connection, locked) if children else locked
+    family = with_children(connection, locked) if children else locked
     return stop(connection, sorted(family), RunState.CANCELLED)
 
 
@@ -119,7 +119,8 @@ def require(run_ids: Sequence[str], known: set[str]) -> None:
             raise WorkflowNotFound(run_id)
 
 
-def _with_children(connection: BaseDatabaseWrapper, run_ids: set[str]) -> set[str]:
+def with_children(connection: BaseDatabaseWrapper, run_ids: set[str]) -> set[str]:
+    """The ids of these runs, of their children, and theirs."""
     family, generation = set(run_ids), set(run_ids)
     while generation:
         born: QuerySet[WorkflowRun, Any] = WorkflowRun.objects.using(connection.alias).filter(parent_id__in=generation)

@@ -15,6 +15,7 @@ The format, version 1
         {"$": "dict", "v": {"$": 1}}                            a dict that has the reserved key itself
         {"$": "model", "name": "shop.order", "v": 7, "db": "archive"}           a row; no "db": the default one
         {"$": "type", "name": "shop.money.Money", "v": ...}     a registered class, see ``register_type``
+        {"$": "erased"}                                         a whole payload that was erased; it is read as an error
 
     A reader refuses tags it does not know, so that a later version may add some, or wrap a whole payload in one.
 
@@ -29,9 +30,9 @@ its replay would see as something else.
 
 from __future__ import annotations
 
-from durable_workflows.serializers.errors import dump_error, lost_of
+from durable_workflows.serializers.errors import dump_error, erased_error, lost_of
 from durable_workflows.serializers.hints import register_annotations
-from durable_workflows.serializers.payloads import dumps, dumps_call, loads
+from durable_workflows.serializers.payloads import dumps, dumps_call, erased, is_erased, is_stored, loads
 from durable_workflows.serializers.registered import register_type
 from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error
 
@@ -40,7 +41,11 @@ __all__ = [
     "dump_error",
     "dumps",
     "dumps_call",
+    "erased",
+    "erased_error",
     "error_summary",
+    "is_erased",
+    "is_stored",
     "load_error",
     "loads",
     "lost_of",

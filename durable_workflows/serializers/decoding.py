@@ -9,11 +9,11 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DjangoDatabaseError
 from django.db.models import Model
 
-from durable_workflows.exceptions import PayloadCorrupted
+from durable_workflows.exceptions import PayloadCorrupted, PayloadErased
 from durable_workflows.serializers.references import Reference, rows_of
 from durable_workflows.serializers.registered import Registered, types
 from durable_workflows.serializers.scalars import BY_TAG
-from durable_workflows.serializers.wire import DATABASE, NAME, TAG, VALUE
+from durable_workflows.serializers.wire import DATABASE, ERASED, NAME, TAG, VALUE
 
 Node = dict[str, Any]
 
@@ -65,6 +65,8 @@ class Decoder:
                 return _TAGS[tag](self, node)
         except _DAMAGE as error:
             raise self._corrupted(f"a value with the tag {tag!r} is damaged ({type(error).__name__}: {error}).") from error
+        if tag == ERASED:
+            raise PayloadErased(f"Cannot read the {self._what}: it was erased, as somebody had asked, and is gone for good.")
         raise self._corrupted(f"it has the tag {tag!r}, which this version does not know. Was it written by a newer one?")
 
     def _corrupted(self, reason: str) -> PayloadCorrupted:

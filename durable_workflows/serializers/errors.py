@@ -7,7 +7,7 @@ A record is JSON of our codec, with one tag of its own, "error", for an exceptio
      "args": [...],              absent if one of them is not serialisable
      "attrs": {"code": 51},      of the instance's __dict__ those that are serialisable
      "cause": {...} or 0,        __cause__: a record, or the place of an enclosing exception, counted from the outermost
-     "clipped": true}            only the texts are left, as the rest was too large
+     "clipped": true}            only the texts are left, as the rest was too large, or was erased
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.utils.functional import Promise
 from durable_workflows.conf import config
 from durable_workflows.exceptions import NotSerializable
 from durable_workflows.serializers.encoding import Encoder
-from durable_workflows.serializers.wire import TAG, VALUE, from_json, is_text, pack, to_json
+from durable_workflows.serializers.wire import TAG, VALUE, from_json, is_text, pack, to_json, unpack
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -54,6 +54,17 @@ def dump_error(error: BaseException) -> str:
         if record and text and len(text) <= limit:
             return pack(text)
     return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True}))
+
+
+def erased_error(text: str) -> str:
+    """
+    What stands for a recorded exception that was erased: its class alone.
+
+    :param text: what the row holds.
+    """
+    kind = attempt(None, lambda: from_json(unpack(text))["type"])
+    named = isinstance(kind, list) and len(kind) == 2 and all(isinstance(part, str) for part in kind)
+    return pack(to_json({"type": kind if named else ["builtins", "Exception"], "message": "(erased)", "clipped": True}))
 
 
 def lost_of(error: BaseException) -> list[str]:

@@ -9,7 +9,7 @@ from durable_workflows.exceptions import NotSerializable
 from durable_workflows.serializers.decoding import Decoder, corrupted
 from durable_workflows.serializers.encoding import Encoder
 from durable_workflows.serializers.refusals import too_large
-from durable_workflows.serializers.wire import TAG, from_json, is_plain, pack, to_json, unpack
+from durable_workflows.serializers.wire import ERASED, TAG, from_json, is_plain, pack, to_json, unpack
 
 _MARK = f'"{TAG}"'
 
@@ -64,6 +64,25 @@ def dumps_call(*args: str, what: str) -> str:
     :raises PayloadCorrupted: if one of them is not JSON.
     """
     return pack(to_json({"args": [_parsed(unpack(text), what) for text in args], "kwargs": {}}))
+
+
+def erased() -> str:
+    """What stands for a payload that was erased: a tag of its own, which no value is written with."""
+    return pack(to_json({TAG: ERASED}))
+
+
+def is_erased(text: str | None) -> bool:
+    """Whether a row holds what stands for a payload that was erased."""
+    return text == erased()
+
+
+def is_stored(text: str) -> bool:
+    """Whether a text from elsewhere has the form of a payload or of a recorded exception, readable here or not."""
+    try:
+        from_json(unpack(text))
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def _parsed(plain: str, what: str) -> Any:

@@ -12,6 +12,7 @@ TAG: Final = "$"
 VALUE: Final = "v"
 NAME: Final = "name"
 DATABASE: Final = "db"
+ERASED: Final = "erased"
 
 # The levels of containers, as in MySQL's own JSON. Far below the depth at which Python's stack ends: the caller's frames
 # and the recursion of encoding must find room too.
