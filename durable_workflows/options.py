@@ -81,6 +81,12 @@ def taken(queue: str | None = None) -> StartOptions:
     return replace(ambient, workflow_id=box.take() if box else None, queue=queue)
 
 
+def taken_id() -> str | None:
+    """The id that ``SetWorkflowID`` gives to the run that is made here and now; uses it up."""
+    box = _box.get()
+    return box.take() if box else None
+
+
 def _refuse_without_queue(ambient: StartOptions) -> None:
     asked = [shown for name, shown in _OF_QUEUES.items() if getattr(ambient, name) is not None]
     if asked:

@@ -28,7 +28,7 @@ S = RunState
 
 TERMINAL = frozenset({S.SUCCESS, S.ERROR, S.CANCELLED, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED})
 UNFINISHED = frozenset(S) - TERMINAL
-# A finished run with an outcome never runs again; the other two ends can be resumed.
+# A finished run with an outcome is never resumed, as the other two ends can be; a rewind or a retry cuts its history first.
 FINISHED = frozenset({S.SUCCESS, S.ERROR})
 
 TRANSITIONS = MappingProxyType(
@@ -43,7 +43,7 @@ TRANSITIONS = MappingProxyType(
         S.CANCELLING: frozenset({S.CANCELLED, S.WAITING, S.ENQUEUED, S.DELAYED, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
         S.CANCELLED: frozenset({S.ENQUEUED}),
         S.MAX_RECOVERY_ATTEMPTS_EXCEEDED: frozenset({S.ENQUEUED}),
-        S.SUCCESS: frozenset(),
+        S.SUCCESS: frozenset({S.ENQUEUED}),
         S.ERROR: frozenset({S.ENQUEUED}),
     }
 )  # fmt: skip

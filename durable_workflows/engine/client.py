@@ -23,7 +23,7 @@ from durable_workflows.engine.runner import run
 from durable_workflows.engine.services import PlainServices, persistently, remembered
 from durable_workflows.engine.starting import Lease, begun, inserted, new_run, new_runs
 from durable_workflows.exceptions import InvalidUse, NotInWorkflow, WorkflowNotFound
-from durable_workflows.ids import new_token
+from durable_workflows.ids import new_run_id, new_token
 from durable_workflows.models import correspondence, dialects, reading, starts
 from durable_workflows.models.newruns import NewRun
 from durable_workflows.models.putting_off import put_off
@@ -184,10 +184,12 @@ class Outside(Caller):
             _ring(workflow_id)
 
     def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
-        changed = self._persistently(lambda: in_write_transaction(managing.verbs(workflow_ids, options)[verb]))
+        runtime.local()  # hears of what becomes claimable, and hints to the workers
+        deed = managing.Deed(verb, workflow_ids, options, lambda number: new_run_id())
+        came = self._persistently(lambda: in_write_transaction(deed))
         for workflow_id in workflow_ids:
             _ring(workflow_id)
-        return changed
+        return came
 
     def keep(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         runtime.local()

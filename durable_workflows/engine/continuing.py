@@ -52,4 +52,6 @@ def begin_anew(execution: Execution) -> Claim | None:
         return None
     if not begun:
         return None
-    return replace(claim, generation=claim.generation + 1, inputs=inputs, token=token, attempt=1, fan_in=0, saga="")
+    return replace(
+        claim, generation=claim.generation + 1, inputs=inputs, token=token, attempt=1, fan_in=0, saga="", retry_step=None
+    )

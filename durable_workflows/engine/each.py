@@ -76,9 +76,8 @@ class _InBatch(InStep):
                 yield item
 
     def current(self) -> Current:
-        claim = self.execution.claim
         # A row's own, in whichever batch it comes to stand: by the batch's, an effect would be done for one row of it only.
-        key = f"{claim.id}:{claim.generation}:{self._loop}:{self.item}"
+        key = self.execution.claim.key(self.operation.place[1], f"{self._loop}:{self.item}")
         return replace(super().current(), idempotency_key=key)
 
 
@@ -196,6 +195,7 @@ def account_for(execution: Execution, left: Left) -> None:
     repeat_if_transient(execution, error)
     execution.left = None
     left.operation.record(Effect(error=dump_error(error)))
+    execution.failures.note(left.operation.place, error)
 
 
 def left_early() -> InvalidUse:

@@ -36,6 +36,7 @@ from durable_workflows.engine import (
     steps,
     streaming,
 )
+from durable_workflows.engine.failures import Failures
 from durable_workflows.engine.history import Diverged, History, Place, Unreadable, answer, is_cancellation
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
@@ -95,6 +96,7 @@ class Execution(Caller):
         self.waiting_for: list[WaitFor] = []
         self.fan_in = 0
         self.sagas = sagas.Standing(claim.saga)
+        self.failures = Failures()
         self.undoing = False  # undo steps are being called: they may run although the run is cancelled
         self.loops: list[each.Loop] = []  # over many rows
         self.left: each.Left | None = None  # one that was left before its end
@@ -221,6 +223,9 @@ class Execution(Caller):
             return answer(recorded, f"step {place[1]}, {recorded.name!r}, of run {self.claim.id!r}")
         except Unreadable as unreadable:
             self.stop(unreadable)
+        except Exception as error:
+            self.failures.note(place, error)
+            raise
 
     def adopt(self, name: str, place: Place) -> Any:
         """A row stands where this attempt wanted to write: its own, after a lost reply, or another owner's. Take it."""
@@ -232,6 +237,7 @@ class Execution(Caller):
         try:
             History({place: recorded}).at(place, name)
         except Diverged as diverged:
+            self.look(0)  # whoever rewound the run left something there, so that its former owner cannot write it any more
             self.stop(diverged)
         return self.answer(recorded, place)
 
@@ -258,7 +264,7 @@ class Execution(Caller):
         claim = self.claim
         return Current(
             workflow_id=claim.id, step_id=step_id, attempt=attempt, max_attempts=max_attempts,
-            idempotency_key=f"{claim.id}:{claim.generation}:{step_id or self.position}", deadline=claim.deadline,
+            idempotency_key=claim.key(step_id or self.position, step_id or self.position), deadline=claim.deadline,
             queue=claim.queue, user=claim.user, parent_id=claim.parent_id,
             attributes=_Attributes(claim.id),
         )  # fmt: skip

@@ -148,11 +148,15 @@ class InStep(Caller):
     def each(self, rows: Iterable[Any], batch: int) -> NoReturn:
         raise NotInWorkflow("durable_each", self._where)
 
-    def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> int:
-        def act(connection: BaseDatabaseWrapper) -> int:
-            changed = managing.verbs(workflow_ids, options)[verb](connection)
-            self._refuse_to_end_itself(connection)
-            return changed
+    def manage(self, verb: str, workflow_ids: Sequence[str], options: Mapping[str, Any]) -> Any:
+        begun = self._started
+        deed = managing.Deed(verb, workflow_ids, options, lambda number: self._parent(begun + number).child_id)
+        self._started += len(deed.new_ids)
+
+        def act(connection: BaseDatabaseWrapper) -> Any:
+            came = deed(connection)
+            self._refuse_to_end_itself(connection, verb)
+            return came
 
         return in_write_transaction(act)
 
@@ -163,7 +167,7 @@ class InStep(Caller):
         deed = scheduling.Deed(verb, arguments)
         return deed(database()) if deed.reads else in_write_transaction(deed)
 
-    def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper) -> None:
+    def _refuse_to_end_itself(self, connection: BaseDatabaseWrapper, verb: str) -> None:
         claim = self.execution.claim
         if (
             self.atomic
@@ -171,8 +175,8 @@ class InStep(Caller):
             and reading.owner(connection, claim.id) != (RunState.RUNNING, claim.token)
         ):
             raise InvalidUse(
-                f"The step {self.operation.name!r} cancelled its own run, whose steps are rolled back once it is cancelled, the"
-                " cancellation with them. Call cancel_workflow() in the workflow's body, after the step."
+                f"The step {self.operation.name!r} called {verb}_workflow() for its own run, which takes the run away from it:"
+                " what it does is rolled back then, that call with it. Make the call in the workflow's body, after the step."
             )
 
     @property

@@ -92,7 +92,7 @@ class Operation:
         self,
         work: Callable[[BaseDatabaseWrapper], Effect],
         attempts: int = 1,
-        then: Callable[[BaseDatabaseWrapper], object] = lambda connection: None,
+        then: Callable[[BaseDatabaseWrapper], Effect | None] = lambda connection: None,
         *,
         quietly: bool = False,
     ) -> Any:
@@ -101,6 +101,7 @@ class Operation:
 
         An error of ours that is raised there is recorded in its place, so that a replay meets it again.
 
+        :param then: may return what was done in the end; it has written that to the record itself.
         :param quietly: neither return nor raise it.
         """
 
@@ -108,8 +109,7 @@ class Operation:
             effect = work(connection)
             self.settle(connection)
             self.write(connection, effect, attempts)
-            then(connection)
-            return effect
+            return then(connection) or effect
 
         try:
             effect = self.execution.persistently(lambda: in_write_transaction(once))
@@ -130,6 +130,7 @@ class Operation:
     def raise_as_recorded(self, error: BaseException, record: str) -> NoReturn:
         """Raise an exception as a replay will."""
         met = as_recorded(error, record, self.execution.claim.id, self.name)
+        self.execution.failures.note(self.place, met)
         if met is error:
             raise error
         raise met from met.__cause__  # and not from the original, which is being handled

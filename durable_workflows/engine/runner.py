@@ -186,7 +186,7 @@ def _finish(execution: Execution, came: Came, awaited: bool) -> Came | None:
         # A worker goes on with it at once.
         in_autocommit(claims.hand_back, [claim])
         raise came.error
-    came, ending = _ending(claim, came)
+    came, ending = _ending(execution, came)
     if not (awaited or execution.ended or claim.parent_id) and _leave(execution, came, ending):
         return None
     return _conclude(execution, came, ending)
@@ -229,7 +229,8 @@ def _announce(execution: Execution, came: Came, ending: Ending) -> None:
     signals.send(signals.run_finished, run_id=claim.id, name=claim.name, status=ending.status, error=came.error, note=None)
 
 
-def _ending(claim: Claim, came: Came) -> tuple[Came, Ending]:
+def _ending(execution: Execution, came: Came) -> tuple[Came, Ending]:
+    claim = execution.claim
     if came.error is None:
         try:
             output = dumps(came.value, what=f"result of {claim.name!r}")
@@ -237,7 +238,8 @@ def _ending(claim: Claim, came: Came) -> tuple[Came, Ending]:
         except NotSerializable as error:
             came = Came(error=error)
     assert came.error is not None
-    return came, Ending(run_id=claim.id, token=claim.token, error=dump_error(came.error))
+    record = dump_error(came.error, execution.failures.behind(came.error))
+    return came, Ending(run_id=claim.id, token=claim.token, error=record)
 
 
 def _strand(claim: Claim, reason: Stranded, note: str) -> None:

@@ -64,7 +64,7 @@ def before_new(execution: Execution) -> None:
         return
     if standing.cancelling:
         execution.stop(WorkflowCancelled(execution.claim.id))
-    told = Told.OPEN if standing.open else Told.NONE
+    told = Told.OPEN if standing.open else Told.CLOSED if standing.told else Told.NONE
     if standing.told == told:
         return
     if not execution.persistently(lambda: in_autocommit(cancelling.tell, execution.claim, told)):
@@ -147,7 +147,7 @@ class Saga:
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._number = 0
-        self.ended_at = 0
+        self.began_at = self.ended_at = 0
         self.undos: list[tuple[Step, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
@@ -155,7 +155,7 @@ class Saga:
         standing = self._execution.sagas
         if not standing.open:
             standing.number, standing.last = standing.number + 1, None
-        self._number = standing.number
+        self._number, self.began_at = standing.number, self._execution.position
         standing.open.append(self)
         return self
 
@@ -182,6 +182,8 @@ class Saga:
             self._end_well()
         if self.undos and self._has_failed(error):
             self.undo_all(error)
+            if error is not None and execution.stopped is None:
+                execution.failures.note((execution.branch, self.began_at + 1), error, undone=True)
         if error is None and execution.stopped is not None:
             raise execution.stopped  # whatever the block has made of it
 

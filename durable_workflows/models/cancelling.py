@@ -45,7 +45,7 @@ def end(connection: BaseDatabaseWrapper, claim: Claim, *, undone: bool, failures
     note = mine.filter(status=RunState.CANCELLING).values_list("note", flat=True).first()
     told = " ".join(filter(None, [note, failures])) or None
     ended = mine.filter(status=RunState.CANCELLING).update(
-        status=RunState.CANCELLED, saga=Saga.CANCELLED if undone else Saga.NONE, note=told,
+        status=RunState.CANCELLED, saga=Saga.CANCELLED if undone else Saga.CLOSED, note=told,
         completed_at=DatabaseNow(), updated_at=DatabaseNow(), **RELEASED,
     )  # fmt: skip
     if ended:

@@ -27,6 +27,7 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.models import dialects
+from durable_workflows.models.claims import Claim
 from durable_workflows.models.runs import WorkflowRun
 from durable_workflows.models.steps import Kind, StepRun
 from durable_workflows.models.transactions import write_transaction
@@ -190,3 +191,10 @@ def recorded(connection: BaseDatabaseWrapper, run_id: str, generation: int, plac
     branch, position = place
     history = StepRun.objects.using(connection.alias).filter(run_id=run_id, generation=generation)
     return history.filter(branch=branch, position=position).first()
+
+
+def tell(connection: BaseDatabaseWrapper, claim: Claim, place: tuple[str, int], output: str | None) -> None:
+    """Put into a record that this transaction has written what came of it."""
+    branch, position = place
+    history = StepRun.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation)
+    history.filter(branch=branch, position=position).update(output=output)

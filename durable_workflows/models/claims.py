@@ -46,11 +46,19 @@ class Claim:
     partition: str = ""
     holds_slot: bool = False
     saga: str = ""
+    retry_step: int | None = None
+    retry_generation: int = 0
 
     @property
     def has_history(self) -> bool:
         """Whether anything may be recorded: not on a first attempt, unless it is a fork's."""
         return self.attempt > 1 or self.forked_from is not None
+
+    def key(self, step: int, what: object) -> str:
+        """The idempotency key of ``what`` a step does, the same in each attempt of it and after a retry of the run."""
+        again = self.retry_step is not None and step in (self.retry_step, 0)  # 0 is that of a step which is the whole run
+        generation = self.retry_generation if again else self.generation
+        return f"{self.id}:{generation}:{what}"
 
 
 _READ = [
@@ -69,6 +77,8 @@ _READ = [
     "partition_key",
     "holds_slot",
     "saga",
+    "retry_step",
+    "retry_generation",
 ]
 
 
@@ -229,12 +239,13 @@ def _quoted(connection: BaseDatabaseWrapper) -> list[str]:
 
 def _read(connection: BaseDatabaseWrapper, row: Sequence[Any], claimer: Claimer, token: str) -> Claim:
     run_id, name, inputs, queue, attempt, generation, deadline, parent, user, forked_from, fan_in, recoveries, *more = row
-    partition, holds_slot, saga = more
+    partition, holds_slot, saga, retry_step, retry_generation = more
     return Claim(
         id=run_id, name=name, inputs=inputs, queue=queue, attempt=int(attempt), generation=int(generation),
         deadline=dialects.read_datetime(connection, deadline), parent_id=parent, user=user, forked_from=forked_from,
         fan_in=int(fan_in), recovery_attempts=int(recoveries), token=token, worker_id=claimer.worker_id,
         partition=partition, holds_slot=holds_slot in (True, 1, "t"), saga=saga,
+        retry_step=None if retry_step is None else int(retry_step), retry_generation=int(retry_generation),
     )  # fmt: skip
 
 

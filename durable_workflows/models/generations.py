@@ -1,4 +1,4 @@
-"""Beginning a run anew: the next generation of its history, and what is forgotten of the former ones."""
+"""Beginning a run anew: the next generation of its history, and what is forgotten of the former ones. See ``rewinding``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def begin(connection: BaseDatabaseWrapper, claim: Claim, inputs: str, *, token: 
     )
     begun = mine.update(
         generation=claim.generation + 1, inputs=inputs, lease_token=token, attempt=1, fan_in=0, saga=Saga.NONE,
-        progress_mark=0, stalled=0, suspect=False, updated_at=DatabaseNow(),
+        progress_mark=0, stalled=0, suspect=False, retry_step=None, updated_at=DatabaseNow(),
     )  # fmt: skip
     if not begun:
         return reading.holds(connection, claim.id, token)
@@ -46,6 +46,7 @@ def _forget(connection: BaseDatabaseWrapper, claim: Claim) -> None:
     # A message with an idempotency key stays, received or not: it is what makes a second delivery do nothing.
     received = Message.objects.using(connection.alias).filter(run_id=claim.id, consumed_at__isnull=False)
     received.filter(idempotency_key__isnull=True).delete()
+    received.update(consumed_branch=None, consumed_position=None)  # a place of the next history is another one
     events = Event.objects.using(connection.alias).filter(run_id=claim.id)
     for key, latest, number in events.values_list("key").annotate(Max("pk"), Count("pk")):
         if number > 1:

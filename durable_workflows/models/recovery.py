@@ -65,8 +65,8 @@ _READ = ("pk", "progress_mark", "stalled", "max_recovery_attempts")
 
 
 def _progress(connection: BaseDatabaseWrapper, run_ids: list[str]) -> dict[str, int]:
-    """The number of the highest recorded position of each run."""
-    steps = StepRun.objects.using(connection.alias).filter(run_id__in=run_ids)
+    """The number of the highest position of each run that is recorded in its history as it is now."""
+    steps = StepRun.objects.using(connection.alias).filter(run_id__in=run_ids, generation=F("run__generation"))
     counted = dict(steps.values_list("run_id").annotate(top=Max("position")).values_list("run_id", "top"))
     return {run_id: counted.get(run_id, 0) for run_id in run_ids}
 

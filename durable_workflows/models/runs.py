@@ -11,6 +11,7 @@ from django.db.models import Q
 from durable_workflows.models.deletion import Counts, delete_finished
 from durable_workflows.models.fields import ExactCharField
 from durable_workflows.models.indexes import Flag, Literal, PartialIndex, PartialUnique
+from durable_workflows.models.verbs import act_on
 from durable_workflows.states import TERMINAL, UNFINISHED, RunState
 
 S = RunState
@@ -84,11 +85,12 @@ class Saga(models.TextChoices):
 
     NONE = "", "none"
     OPEN = "open", "open: cancelling it lets its undo steps run first"
+    CLOSED = "closed", "closed: it had one, which is over"
     CANCELLED = "cancelled", "cancelled: nothing but its undo steps runs any more"
 
 
 class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
-    """States as questions. Verbs that change runs are in ``models.steering``."""
+    """States as questions, and an operator's verbs, which are those of ``durable_workflows`` for each run."""
 
     def unfinished(self) -> WorkflowRunQuerySet:
         """Runs that have not come to an end."""
@@ -130,12 +132,26 @@ class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
         """Runs of one queue."""
         return self.filter(queue=name)
 
+    def cancel(self, children: bool = False) -> int:
+        """Cancel these runs, see ``cancel_workflow``, in chunks of one transaction each; returns how many were changed."""
+        return act_on(self, "cancel", {"children": children})
+
+    def resume(self) -> int:
+        """Resume these runs, see ``resume_workflow``; likewise."""
+        return act_on(self, "resume")
+
+    def retry(self) -> int:
+        """Have the failed ones of these runs go on, see ``retry_workflow``; likewise."""
+        return act_on(self, "retry")
+
     def delete(self) -> Counts:
         """Delete finished runs with their histories. Raises ``InvalidUse`` if one has not come to an end."""
         return delete_finished(self)
 
-    delete.alters_data = True  # type: ignore[attr-defined]  # as on the method of Django that it takes the place of
-    delete.queryset_only = True  # type: ignore[attr-defined]  # likewise: a manager has no delete()
+    for _verb in (cancel, resume, retry, delete):
+        _verb.alters_data = True  # type: ignore[union-attr]  # no template may call it
+        _verb.queryset_only = True  # type: ignore[union-attr]  # who means all runs says so: all().cancel()
+    del _verb
 
 
 class WorkflowRun(models.Model):
@@ -175,6 +191,9 @@ class WorkflowRun(models.Model):
     max_recovery_attempts = models.IntegerField(null=True, blank=True)
     saga = models.CharField(max_length=16, choices=Saga.choices, db_default="", blank=True)
     tries = models.IntegerField(db_default=0, help_text="How often it failed and was tried again.")
+    # A retry does its step again under the idempotency key that it had: what it asked for may have happened all the same.
+    retry_step = models.IntegerField(null=True, blank=True, help_text="The step that failed before it was tried again.")
+    retry_generation = models.IntegerField(db_default=0, help_text="The generation in which that step was done first.")
 
     # What it waits for. `awaited` is set under the row's lock by whoever waits for its result.
     due_at = models.DateTimeField(null=True, blank=True, help_text="When it becomes claimable by itself.")

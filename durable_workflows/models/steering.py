@@ -52,7 +52,7 @@ def stop(connection: BaseDatabaseWrapper, run_ids: Sequence[str], status: RunSta
         # Whoever tells of an end must be the one who brought it about; a plain SELECT may look at an old snapshot.
         unfinished = unfinished.select_for_update()
     found = list(unfinished.values_list("pk", "name", "status", "saga"))
-    to_undo = {row for row in found if status == RunState.CANCELLED and row[3] != Saga.NONE}
+    to_undo = {row for row in found if status == RunState.CANCELLED and row[3] in (Saga.OPEN, Saga.CANCELLED)}
     names = {row[0]: row[1] for row in found if row not in to_undo}
     asked = _have_undone(connection, to_undo, note) if to_undo else 0
     stopped = runs.filter(pk__in=names).update(
@@ -89,7 +89,12 @@ _ASKED = "It was cancelled."
 
 
 def resume(
-    connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, queue: str | None = None, deadline: datetime | None = None
+    connection: BaseDatabaseWrapper,
+    run_ids: Sequence[str],
+    *,
+    queue: str | None = None,
+    deadline: datetime | None = None,
+    turn: Turn = Turn.AHEAD,
 ) -> int:
     """
     Let unfinished, cancelled or dead runs go on now; running and finished ones stay as they are.
@@ -99,17 +104,24 @@ def resume(
 
     :param queue: move them to this queue.
     :param deadline: cancel them at this moment; None: their old one is cleared.
+    :param turn: what they go before in their queue: of an operator's few even its limits.
     :raises WorkflowNotFound: if an id is unknown; nothing is changed then.
     """
     require(run_ids, lock(connection, run_ids))
     signals.at_commit(signals.claimable, connection.alias)
     moved = {"queue": queue, "deduplication_lock": None} if queue is not None else {}  # an id is one queue's
     resumable = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE)
-    return resumable.exclude(status=RunState.CANCELLED, saga=Saga.CANCELLED).update(
-        status=RunState.ENQUEUED, stranded=Stranded.NO, suspect=False, note=None, turn=Turn.AHEAD, holds_slot=False,
-        deadline=deadline, timeout_seconds=None,
-        recovery_attempts=0, stalled=0, completed_at=None, updated_at=DatabaseNow(), due_at=None, **moved,
-    )  # fmt: skip
+    resumable = resumable.exclude(status=RunState.CANCELLED, saga=Saga.CANCELLED)
+    return go_on(resumable, turn=turn, deadline=deadline, **moved)
+
+
+def go_on(runs: QuerySet[WorkflowRun], **columns: Any) -> int:
+    """Have locked runs that nobody executes go on, with these columns besides; what ended or stopped them is over."""
+    return runs.update(**{
+        "status": RunState.ENQUEUED, "stranded": Stranded.NO, "suspect": False, "note": None, "holds_slot": False,
+        "deadline": None, "timeout_seconds": None, "recovery_attempts": 0, "stalled": 0, "completed_at": None, "due_at": None,
+        "updated_at": DatabaseNow(), **columns,
+    })  # fmt: skip
 
 
 def require(run_ids: Sequence[str], known: set[str]) -> None:

@@ -30,14 +30,15 @@ its replay would see as something else.
 
 from __future__ import annotations
 
-from durable_workflows.serializers.errors import dump_error, erased_error, lost_of
+from durable_workflows.serializers.errors import Origin, dump_error, erased_error, lost_of, message_of
 from durable_workflows.serializers.hints import register_annotations
 from durable_workflows.serializers.payloads import dumps, dumps_call, erased, is_erased, is_stored, loads
 from durable_workflows.serializers.registered import register_type
-from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error
+from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error, origin_of
 
 __all__ = [
     "ErrorSummary",
+    "Origin",
     "dump_error",
     "dumps",
     "dumps_call",
@@ -49,6 +50,8 @@ __all__ = [
     "load_error",
     "loads",
     "lost_of",
+    "message_of",
+    "origin_of",
     "register_annotations",
     "register_type",
 ]

@@ -7,14 +7,15 @@ A record is JSON of our codec, with one tag of its own, "error", for an exceptio
      "args": [...],              absent if one of them is not serialisable
      "attrs": {"code": 51},      of the instance's __dict__ those that are serialisable
      "cause": {...} or 0,        __cause__: a record, or the place of an enclosing exception, counted from the outermost
-     "clipped": true}            only the texts are left, as the rest was too large, or was erased
+     "clipped": true,            only the texts are left, as the rest was too large, or was erased
+     "step": 3, "undone": true}  of a run's own failure: from where a retry goes on, see ``Origin``
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from django.utils.functional import Promise
 
@@ -22,6 +23,18 @@ from durable_workflows.conf import config
 from durable_workflows.exceptions import NotSerializable
 from durable_workflows.serializers.encoding import Encoder
 from durable_workflows.serializers.wire import TAG, VALUE, from_json, is_text, pack, to_json, unpack
+
+
+class Origin(NamedTuple):
+    """
+    The step of a run that made it fail.
+
+    :param undone: whether it is the first of a saga's block, which was undone then.
+    """
+
+    step: int
+    undone: bool = False
+
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -37,7 +50,7 @@ _NAME_CHARACTERS = 200
 _BYTES_PER_CHARACTER = 12
 
 
-def dump_error(error: BaseException) -> str:
+def dump_error(error: BaseException, origin: Origin | None = None) -> str:
     """
     What rows keep of an exception: class, message, arguments, plain attributes, cause, traceback text.
 
@@ -46,14 +59,15 @@ def dump_error(error: BaseException) -> str:
 
     :param error: the exception. Its attributes are read from its ``__dict__``, its own methods are not asked, but for
         ``__str__``.
+    :param origin: of a run's own failure: from where a retry is to go on; see ``origin_of``.
     """
-    limit = config().payload_max_bytes
+    limit, whence = config().payload_max_bytes, {} if origin is None else origin._asdict()
     for make in (_whole_record, _clipped_record):
         record = attempt({}, make, error, limit)
-        text = attempt("", to_json, record)
+        text = attempt("", to_json, record and record | whence)
         if record and text and len(text) <= limit:
             return pack(text)
-    return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True}))
+    return pack(to_json({"type": ["builtins", "Exception"], "message": "", "clipped": True} | whence))
 
 
 def erased_error(text: str) -> str:
@@ -94,7 +108,7 @@ def _clipped_record(error: BaseException, limit: int) -> Record:
     room = max(0, limit - 2 * _NAME_CHARACTERS - 100) // (2 * _BYTES_PER_CHARACTER)
     return {
         "type": [part[:_NAME_CHARACTERS] for part in _type_of(error)],
-        "message": clip(_message_of(error), room),
+        "message": clip(message_of(error), room),
         "traceback": clip(_traceback_of(error), room),
         "clipped": True,
     }
@@ -129,7 +143,7 @@ class _Recorder:
 
         :raises NotSerializable: if exceptions within exceptions go too deep, or its text would not come back.
         """
-        message = _message_of(error)
+        message = message_of(error)
         self._room -= len(message) + 200
         if self.is_full or len(self._stack) >= _DEPTH:
             raise NotSerializable("There are too many exceptions within this one.")
@@ -193,7 +207,8 @@ def _type_of(error: BaseException) -> list[str]:
     return names if all(type(name) is str for name in names) else ["builtins", "Exception"]
 
 
-def _message_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """Its text, whatever its own code does."""
     return str.__str__(attempt("(its __str__ failed)", str, error))
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from django.db import Error as DjangoDatabaseError
 
 from durable_workflows.serializers.decoding import Decoder
-from durable_workflows.serializers.errors import Record
+from durable_workflows.serializers.errors import Origin, Record
 from durable_workflows.serializers.wire import from_json, unpack
 
 _WHAT = "attribute of an exception"
@@ -62,6 +62,20 @@ def error_summary(text: str) -> ErrorSummary:
         return ErrorSummary(*map(_shown, (kind, record["message"], record.get("traceback", ""))))
     except Exception:  # noqa: BLE001  whatever is wrong with the row, the page about it must work
         return ErrorSummary("(unreadable)", f"The recorded error cannot be read: {_shown(str(text))[:500]}", "")
+
+
+def origin_of(text: str) -> Origin | None:
+    """
+    From where a retry of a run is to go on that failed with this error; None if no step of it failed. Never raises.
+
+    :param text: what a row holds.
+    """
+    try:
+        record = from_json(unpack(text))
+        step, undone = record["step"], record["undone"]
+    except Exception:  # noqa: BLE001  whatever is wrong with the row, a retry begins where there is no doubt: at its end
+        return None
+    return Origin(step, bool(undone)) if type(step) is int and step > 0 else None
 
 
 def _shown(text: str) -> str:
