@@ -64,6 +64,7 @@ from durable_workflows.primitives import (
     wait_all,
     wait_first,
 )
+from durable_workflows.pruning import prune_workflows
 from durable_workflows.queues import Queue
 from durable_workflows.recurrence import ScheduleInput
 from durable_workflows.scheduling import (
@@ -175,6 +176,7 @@ __all__ = [
     "pause_schedule",
     "pause_workflow",
     "pause_workflows",
+    "prune_workflows",
     "read_stream",
     "recv",
     "register_type",

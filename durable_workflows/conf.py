@@ -9,7 +9,7 @@ The only reader of Django's settings: one dict, ``DURABLE_WORKFLOWS``, every key
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
@@ -38,6 +38,7 @@ class Config:
     body_writes: str = "warn"  # ORM writes in a workflow body outside steps: "allow", "warn" or "raise"
     prepared_statements: bool = True  # for the hot statements on PostgreSQL; switch off behind an old PgBouncer
     listen: bool = True  # LISTEN/NOTIFY on PostgreSQL; switch off behind PgBouncer in transaction mode
+    retention: Mapping[str, Any] = field(default_factory=dict)  # days for which ended runs are kept; see ``retention``
     workflows_module: str = "workflows"  # autodiscovered in each installed app
 
 

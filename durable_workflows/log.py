@@ -116,6 +116,10 @@ def worker_started(*, worker_id: str, queues: object, threads: int, **kwargs: An
     _write(logging.INFO, "Worker %s started with %s threads and serves %s", worker_id, threads, served or "all queues")
 
 
+def worker_draining(*, worker_id: str, **kwargs: Any) -> None:
+    _write(logging.INFO, "Worker %s is drained: it claims no more, and ends once nothing is executed", worker_id)
+
+
 def worker_stopped(*, worker_id: str, handed_back: object, **kwargs: Any) -> None:
     _write(logging.INFO, "Worker %s stopped; runs handed back: %s", worker_id, _count(handed_back))
 
@@ -165,8 +169,8 @@ RECEIVERS = {
     receiver.__name__: receiver
     for receiver in (
         attended, run_started, run_suspended, run_finished, run_stranded, step_failed, should_retry_failed, error_lost,
-        step_held_transaction, hook_failed, body_wrote, worker_started, worker_stopped, process_ended, worker_lost,
-        housekeeping, queue_unreadable, schedule_paused, loop_failed,
+        step_held_transaction, hook_failed, body_wrote, worker_started, worker_draining, worker_stopped, process_ended,
+        worker_lost, housekeeping, queue_unreadable, schedule_paused, loop_failed,
     )
 }  # fmt: skip
 

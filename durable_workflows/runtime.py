@@ -29,6 +29,8 @@ class Engine(Protocol):
 
     def status(self, workflow_id: str) -> Any: ...
 
+    def prune(self, policy: Any, limit: int | None, dry_run: bool) -> int: ...
+
 
 class Local(Protocol):
     """The services of this process for direct calls and for waiting clients."""

@@ -27,6 +27,7 @@ step_held_transaction = Signal()  # run_id, step, seconds
 hook_failed = Signal()  # run_id, step, error: an on_commit hook raised after the step was committed
 body_wrote = Signal()  # run_id, name, sql
 worker_started = Signal()  # worker_id, queues, threads
+worker_draining = Signal()  # worker_id: an operator asked it to end, and it claims no more
 worker_stopped = Signal()  # worker_id, handed_back
 process_ended = Signal()  # pid, status (negative: by that signal), replaced_in (seconds or None): one of several
 worker_lost = Signal()  # worker_id, runs, stopped (in order, and could not give them back): another's runs were taken back

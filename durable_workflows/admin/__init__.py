@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from durable_workflows.admin.dashboard import DashboardAdmin
 from durable_workflows.admin.queues import QueueAdmin
 from durable_workflows.admin.runs import WorkflowRunAdmin
 from durable_workflows.admin.schedules import ScheduleAdmin
 from durable_workflows.admin.workers import WorkerAdmin
-from durable_workflows.models import QueueState, Schedule, Worker, WorkflowRun
+from durable_workflows.models import Dashboard, QueueState, Schedule, Worker, WorkflowRun
 
-__all__ = ["QueueAdmin", "ScheduleAdmin", "WorkerAdmin", "WorkflowRunAdmin", "register"]
+__all__ = ["DashboardAdmin", "QueueAdmin", "ScheduleAdmin", "WorkerAdmin", "WorkflowRunAdmin", "register"]
 
 
 def register(site: admin.AdminSite) -> None:
@@ -28,6 +29,7 @@ def register(site: admin.AdminSite) -> None:
     :param site: any ``AdminSite``; ``django.contrib.admin.site`` has them by itself.
     :raises django.contrib.admin.exceptions.AlreadyRegistered: if the site has them already.
     """
+    site.register(Dashboard, DashboardAdmin)
     site.register(WorkflowRun, WorkflowRunAdmin)
     site.register(QueueState, QueueAdmin)
     site.register(Schedule, ScheduleAdmin)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from durable_workflows.admin import display, wording
-from durable_workflows.admin.base import BaseAdmin
+from durable_workflows.admin.queue_figures import QueueFigures
 from durable_workflows.admin.queueform import LIMITS, OF_PARTITIONS, QueueForm
 from durable_workflows.models import QueueState, desk, rules
 from durable_workflows.models.dialects import connection
@@ -27,11 +27,11 @@ from durable_workflows.queues import Queue
 from durable_workflows.states import RunState
 
 
-class QueueAdmin(BaseAdmin):
+class QueueAdmin(QueueFigures):
     """Queues; whoever may change them pauses them and overrides their limits."""
 
     form = QueueForm
-    list_display = ("name", "state", "limits", "runs", "updated")
+    list_display = ("name", "state", "limits", "enqueued", "executed", "updated")
     ordering = ("name",)
     search_fields = ("name",)
     list_filter = ("paused",)
@@ -78,15 +78,16 @@ class QueueAdmin(BaseAdmin):
     # The page of one queue.
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ["state", "limits", "declares", "problem", "runs", "updated", *(["name"] if obj else [])]
+        told = ["state", "enqueued", "executed", "partitions", "limits", "declares", "problem", "runs", "updated"]
+        return [*told, *(["name"] if obj else [])]
 
     def get_fieldsets(self, request: HttpRequest, obj: QueueState | None = None) -> Any:
         problem = ["problem"] if obj and self._state(obj)[0] == "error" else []
+        goes_on = ["enqueued", "executed", *(["partitions"] if obj and self.has_partitions(obj) else []), "runs"]
         if obj is not None and not self.has_change_permission(request, obj):
-            return [
-                (None, {"fields": ["name", "state", *problem, "declares", *([] if problem else ["limits"]), "runs", "updated"]})
-            ]
-        shown = [*problem, *(["forget_declared"] if problem and not self._is_declared_well(obj) else []), "declares", "runs"]
+            holds = [*problem, "declares", *([] if problem else ["limits"])]
+            return [(None, {"fields": ["name", "state", *holds, *goes_on, "updated"]})]
+        shown = [*problem, *(["forget_declared"] if problem and not self._is_declared_well(obj) else []), "declares", *goes_on]
         return [
             (None, {"fields": ["name", "paused", *(shown if obj else []), "revision"]}),
             (_("Limits"), {"fields": LIMITS}),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from durable_workflows import conf
+from durable_workflows import conf, retention
 from durable_workflows.conf import KEYS, SETTING, Config
 from durable_workflows.models import WorkflowRun
 
@@ -62,7 +62,7 @@ def _wrong_types(given: Mapping[str, Any]) -> list[checks.CheckMessage]:
     return [
         checks.Error(
             f"{SETTING}[{key!r}] is {given[key]!r}, which is not of the type {field.type}.",
-            hint=f"Its default is {field.default!r}.",
+            hint=f"Its default is {getattr(Config(), field.name)!r}.",
             id="durable_workflows.E003",
         )
         for key, field in zip(KEYS, fields(Config), strict=True)
@@ -71,6 +71,8 @@ def _wrong_types(given: Mapping[str, Any]) -> list[checks.CheckMessage]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Mapping:
+        return isinstance(value, Mapping)
     kinds = get_args(hint) or (hint,)
     if isinstance(value, bool):
         return bool in kinds
@@ -85,7 +87,7 @@ def _out_of_range(given: Mapping[str, Any]) -> list[checks.CheckMessage]:
         checks.Error(problem, hint="Change the value, or leave the key out.", id="durable_workflows.E003")
         for problem in conf.problems(made)
     ]
-    return [*wrong, *_long_version(made.app_version)]
+    return [*wrong, *_long_version(made.app_version), *_retention(made)]
 
 
 def _long_version(version: str) -> list[checks.CheckMessage]:
@@ -99,3 +101,8 @@ def _long_version(version: str) -> list[checks.CheckMessage]:
             id="durable_workflows.E004",
         )
     ]
+
+
+def _retention(made: Config) -> list[checks.CheckMessage]:
+    hint = "Until it is mended, no worker deletes anything. Write for example {'SUCCESS': 30, 'CANCELLED': 30}."
+    return [checks.Error(problem, hint=hint, id="durable_workflows.E006") for problem in retention.problems(made.retention)]

@@ -43,10 +43,16 @@ def delete_some(model: type[Model], alias: str, run_ids: Sequence[str]) -> Count
     rows: QuerySet[Any] = QuerySet(model, using=alias)
     rows.filter(pk__in=run_ids).update(generation=F("generation"))  # locks them; SQLite's transaction begins as a writer
     ended = list(rows.select_for_update().filter(pk__in=run_ids, status__in=TERMINAL).values_list("pk", flat=True))
+    return delete_locked(model, alias, ended)
+
+
+def delete_locked(model: type[Model], alias: str, run_ids: Sequence[str]) -> Counter[str]:
+    """Delete finished runs that the open transaction has locked, and what was recorded for them."""
     counts: Counter[str] = Counter()
     for recorded in _histories(model):
-        counts.update(QuerySet(recorded, using=alias).filter(run_id__in=ended).delete()[1])
-    counts.update(rows.filter(pk__in=ended).delete()[1])
+        counts.update(QuerySet(recorded, using=alias).filter(run_id__in=run_ids).delete()[1])
+    rows: QuerySet[Any] = QuerySet(model, using=alias)
+    counts.update(rows.filter(pk__in=run_ids).delete()[1])
     return counts
 
 

@@ -53,6 +53,27 @@ def beat(connection: BaseDatabaseWrapper, worker_id: str) -> bool:
     return bool(mine.update(heartbeat_at=DatabaseNow()))
 
 
+def ask_to_drain(connection: BaseDatabaseWrapper, worker_ids: Iterable[str]) -> list[str]:
+    """
+    Have workers claim no more, and end once nothing is executed there; they learn of it with their next heartbeat.
+
+    Those that have ended, that were asked before, or that claim nothing in any case are left as they are.
+
+    :returns: the ids of those that are asked now.
+    """
+    rows = Worker.objects.using(connection.alias).filter(_PRESENT, direct=False, drain_requested_at__isnull=True)
+    if connection.features.has_select_for_update:
+        rows = rows.select_for_update()
+    asked = list(rows.filter(pk__in=[*worker_ids]).order_by("pk").values_list("pk", flat=True))
+    Worker.objects.using(connection.alias).filter(pk__in=asked).update(drain_requested_at=DatabaseNow())
+    return asked
+
+
+def is_to_drain(connection: BaseDatabaseWrapper, worker_id: str) -> bool:
+    """Whether somebody has asked a worker to end."""
+    return Worker.objects.using(connection.alias).filter(pk=worker_id, drain_requested_at__isnull=False).exists()
+
+
 def leave(connection: BaseDatabaseWrapper, worker_id: str) -> None:
     """Note that the worker stopped by itself."""
     mine = Worker.objects.using(connection.alias).filter(pk=worker_id, stopped_at__isnull=True)

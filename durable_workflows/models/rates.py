@@ -20,8 +20,11 @@ from durable_workflows.limits import Limits, Rate
 from durable_workflows.models.dialects import DatabaseNow, StatementTime
 from durable_workflows.models.queues import QueueStart
 from durable_workflows.models.reading import database_now
+from durable_workflows.models.rules import read_rules
 
 KEPT_SECONDS = 60.0  # at least, so that a period that is made longer finds something
+BATCH = 1000
+LEFT_SECONDS = 86400.0  # the same, of a queue that nobody claims from any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +99,12 @@ class Window:
         )
         longest = max([KEPT_SECONDS, *(rate.period for rate in (self.whole, self.part) if rate)])
         self._starts.filter(at__lt=StatementTime(-longest)).delete()
+
+
+def forget_starts(connection: BaseDatabaseWrapper) -> int:
+    """Delete old starts of queues whose limiter is gone, or from which nobody claims any more."""
+    limits = [its.limits for its in read_rules(connection).values()]
+    periods = [rate.period for its in limits for rate in (its.limiter, its.partition_limiter) if rate]
+    old = QueueStart.objects.using(connection.alias).filter(at__lt=StatementTime(-max([LEFT_SECONDS, *periods])))
+    ids = list(old.values_list("pk", flat=True)[:BATCH])
+    return QueueStart.objects.using(connection.alias).filter(pk__in=ids).delete()[0] if ids else 0

@@ -272,9 +272,9 @@ class WorkflowRun(models.Model):
             PartialIndex(
                 name="durable_run_ticks", fields=["schedule_name", "completed_at"], where=Q(schedule_name__isnull=False)
             ),
+            # What ended, by its outcome: the oldest are pruned, the newest are counted. A run has an entry once it has ended.
             PartialIndex(
-                name="durable_run_failed", fields=["completed_at"],
-                where=Q(status__in=[S.ERROR, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED]), lead=["status"],
+                name="durable_run_ended", fields=["status", "completed_at"], where=Q(completed_at__isnull=False)
             ),
             models.Index(fields=["created_at"], name="durable_run_created"),
         ]  # fmt: skip

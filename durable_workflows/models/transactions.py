@@ -102,6 +102,34 @@ def write_transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def impatient_transaction(connection: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
+    """The same, whose statements fail with a lock error rather than wait longer for somebody's lock."""
+    with _waits_of_session(connection, seconds), write_transaction(connection):
+        if connection.vendor == "postgresql":
+            _execute(connection, "SELECT set_config('lock_timeout', %s, true)", f"{seconds * 1000:.0f}ms")
+        yield
+
+
+@contextmanager
+def _waits_of_session(connection: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
+    """On MySQL and MariaDB such a limit is the session's, in whole seconds."""
+    if connection.vendor != "mysql":
+        yield
+        return
+    _execute(connection, "SET @durable_waits = @@innodb_lock_wait_timeout")
+    _execute(connection, "SET innodb_lock_wait_timeout = %s", max(1, round(seconds)))
+    try:
+        yield
+    finally:
+        _execute(connection, "SET innodb_lock_wait_timeout = @durable_waits")
+
+
+def _execute(connection: BaseDatabaseWrapper, sql: str, *params: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+
+
 class _EngineWrites(threading.local):
     """
     Marks this thread's statements in a ``with`` block as the engine's own, and not those of the body that called it.

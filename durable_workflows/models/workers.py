@@ -27,10 +27,12 @@ class Worker(models.Model):
     lease_seconds = models.FloatField()
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
+    drain_requested_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is asked to end.")
     stopped_at = models.DateTimeField(null=True, blank=True)
     lost_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [("drain_worker", "Can drain workers")]
         indexes = [models.Index(fields=["heartbeat_at"], name="durable_worker_heartbeat")]
 
     def __str__(self) -> str:

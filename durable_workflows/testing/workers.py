@@ -42,6 +42,7 @@ class InProcessWorker:
         :returns: how many runs were taken from a thread that was still executing them; 0 when stopped before.
         """
         if self._stopped:
+            self._keeper.join()
             return 0
         self._stopped = True
         self._supervisor.request_stop()
@@ -53,6 +54,10 @@ class InProcessWorker:
     def _keep(self) -> None:
         try:
             self._supervisor.keep()
+            if self._supervisor.drained and not self._stopped:
+                self._stopped = True
+                self._supervisor.finish()
+                self._supervisor.stop(config().shutdown_grace_seconds)
         finally:
             connections.close_all()
 

@@ -22,6 +22,7 @@ MEMBER = "DURABLE_WORKFLOWS_MEMBER"  # in the environment of a member, which tak
 LOOK_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a process that failed early is replaced
 SETTLED_SECONDS = 60.0  # one that lived for longer has not failed early, and is replaced at once
+DRAINED = 83  # the exit status of a member that an operator has drained, and that is not to be replaced
 TRIES = 3  # early failures in a row after which a fleet that is to drain gives a place up
 
 
@@ -85,7 +86,7 @@ class _Place:
     def _ended(self, pid: int, status: int, now: float) -> None:
         self.wait()
         self._process = None
-        if self._finite and status == 0:
+        if status == DRAINED or (self._finite and status == 0):
             self.over = True
             return
         self._failures = self._failures + 1 if now - self._began < SETTLED_SECONDS else 0

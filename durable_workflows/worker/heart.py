@@ -28,6 +28,7 @@ class Heart:
 
     :param memory: the runs that this process knows it is executing.
     :param on_lost: is called once the worker was declared lost.
+    :param on_drain: is called once somebody has asked the worker to end, with each beat.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Heart:
         *,
         memory: Callable[[], set[str]],
         on_lost: Callable[[], None] = lambda: None,
+        on_drain: Callable[[], None] = lambda: None,
         prepare: Callable[[], None] | None = None,
     ) -> None:
         self.worker = worker
         self.lost = False
         self._memory = memory
         self._on_lost = on_lost
+        self._on_drain = on_drain
         self._unknown: set[str] = set()
         self._until = 0.0
         self.loop = Loop("heart", self._tick, prepare=prepare)
@@ -78,6 +81,8 @@ class Heart:
             return 0.0
         self._renewed(began)
         self._return_forgotten()
+        if not self.worker.direct and in_autocommit(presence.is_to_drain, self.worker.id):
+            self._on_drain()
         return config().heartbeat_seconds
 
     def _leave(self) -> float:

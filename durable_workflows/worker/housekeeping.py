@@ -15,13 +15,14 @@ from functools import partial
 
 from durable_workflows import clock, signals
 from durable_workflows.conf import config
-from durable_workflows.models import dialects, presence, recovery, sessions, sweeps
+from durable_workflows.models import dialects, presence, rates, recovery, sessions, sweeps, tallies
 from durable_workflows.models.presence import Silent
 from durable_workflows.models.sweeps import Pulse
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.worker import scheduling
 from durable_workflows.worker.claimer import Claiming
 from durable_workflows.worker.loops import Loop
+from durable_workflows.worker.pruning import Pruning
 
 KEEP_WORKER_ROWS = timedelta(days=1)
 SOONEST = 0.005
@@ -33,7 +34,7 @@ class _Round:
     """A duty that comes round by itself."""
 
     every: float
-    duty: Callable[[], None]
+    duty: Callable[[], object]
     due: float = field(default_factory=clock.monotonic)
 
     def tick(self) -> None:
@@ -55,7 +56,9 @@ class Housekeeping:
             _Round(min(lease / 3, 10.0), self._sort_out_unknown),
             _Round(min(lease / 3, 10.0), self._wake_answered),
             _Round(600.0, self._clear_away),
+            _Round(60.0, lambda: tallies.count_hours(dialects.connection())),
         ]
+        self._pruning = Pruning()
         self._fruitless = False
         self.loop = Loop("housekeeper", self._tick)
 
@@ -66,7 +69,7 @@ class Housekeeping:
         if pulse.queues or pulse.suspects:
             self.claiming.loop.wake()
         self._fruitless = False
-        _do_all([*self._due(pulse), *(duty.tick for duty in self._rounds)])
+        _do_all([*self._due(pulse), *(duty.tick for duty in self._rounds), self._pruning.tick])
         return self._pause(pulse.seconds_until_next())
 
     def _pause(self, next_due: float | None) -> float:
@@ -131,6 +134,7 @@ class Housekeeping:
 
     def _clear_away(self) -> None:
         in_autocommit(presence.clear_away, KEEP_WORKER_ROWS)
+        in_autocommit(rates.forget_starts)
 
 
 def _do_all(duties: Iterable[Callable[[], object]]) -> None:

@@ -11,14 +11,13 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError
 
 from durable_workflows import clock, registry, signals
 from durable_workflows.conf import config
-from durable_workflows.definitions import Workflow
 from durable_workflows.engine.runner import run_claimed
 from durable_workflows.engine.services import Conclusion
 from durable_workflows.ids import new_worker_id
@@ -26,7 +25,6 @@ from durable_workflows.models import dialects, presence, sessions, steering
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.presence import Presence
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
-from durable_workflows.queues import Queue
 from durable_workflows.worker import hints, scheduling, serving
 from durable_workflows.worker.claimer import Claiming
 from durable_workflows.worker.endings import LeftEndings
@@ -34,49 +32,24 @@ from durable_workflows.worker.heart import Heart
 from durable_workflows.worker.housekeeping import Housekeeping
 from durable_workflows.worker.local import LOCAL, SharedServices
 from durable_workflows.worker.loops import Loop
+from durable_workflows.worker.options import Options
 from durable_workflows.worker.pool import ENDING_SECONDS, Pool
 from durable_workflows.worker.serving import Serving
 
 T = TypeVar("T")
 
-LOOK_SECONDS = 0.005  # between two looks at what a stopping worker still does
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """
-    What a worker was asked for.
-
-    :param threads: runs at once; None: the setting ``THREADS``.
-    :param queues: the queues to serve; empty: all that this process declares.
-    :param exclude: queues not to serve.
-    """
-
-    threads: int | None = None
-    queues: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    def served(self) -> tuple[str, ...]:
-        """The queues to serve, as declared by now."""
-        return tuple(queue for queue in self.queues or declared_queues() if queue not in self.exclude)
-
-
-def declared_queues() -> tuple[str, ...]:
-    """Every queue that this process's code names."""
-    of_workflows = {definition.queue for definition in registry.definitions() if isinstance(definition, Workflow)}
-    of_schedules = {schedule.queue for schedule in registry.schedules() if schedule.queue}
-    return tuple(sorted({"default", *Queue.declared, *of_workflows, *of_schedules}))
+LOOK_SECONDS, LONGEST_LOOK = 0.005, 0.1  # between two looks at what a stopping worker still does
 
 
 class Shift:
     """A worker from its registration to its end."""
 
-    def __init__(self, options: Options, on_lost: Callable[[], None]) -> None:
+    def __init__(self, options: Options, on_lost: Callable[[], None], on_drain: Callable[[], None] = lambda: None) -> None:
         self.options = options
         self.stopping = threading.Event()
         threads = options.threads or config().threads
         self.presence = _presence(options, threads)
-        self.heart = Heart(self.presence, memory=self._memory, on_lost=on_lost, prepare=self._prepare)
+        self.heart = Heart(self.presence, memory=self._memory, on_lost=on_lost, on_drain=on_drain, prepare=self._prepare)
         self.pool = Pool(threads, self._work, self._prepare, self._following, self._finished)
         self.serving = Serving(options.served, self._held)
         self.claiming = Claiming(self.pool, self._claimer, self.serving, self.heart.holds_lease)
@@ -110,6 +83,22 @@ class Shift:
         :param grace: seconds to wait for that, unless ``hurry()``.
         :returns: how many runs were taken from a thread that was still executing them.
         """
+        self._claim_no_more()
+        until = clock.monotonic() + grace
+        self._wait_until_idle(lambda: clock.monotonic() >= until or hurry())
+        return self._end()
+
+    def finish(self, enough: Callable[[], bool]) -> None:
+        """Claim no more, and wait until each run has ended or come to its next durable call, or it is ``enough``."""
+        self._claim_no_more()
+        self._wait_until_idle(enough)
+
+    def _wait_until_idle(self, enough: Callable[[], bool]) -> None:
+        while not self.idle and not enough():
+            self.pool.wait_for(self.pool.size, LONGEST_LOOK)
+            clock.pause(LOOK_SECONDS)
+
+    def _claim_no_more(self) -> None:
         self.stopping.set()
         for loop in self._loops():
             loop.stop()
@@ -118,11 +107,6 @@ class Shift:
         LOCAL.hinter.hint()  # the listener hears nothing else
         for loop in self._loops():
             loop.join(ENDING_SECONDS)
-        until = clock.monotonic() + grace
-        while not self.idle and clock.monotonic() < until and not hurry():
-            self.pool.wait_for(self.pool.size, min(0.1, max(0.0, until - clock.monotonic())))
-            clock.pause(LOOK_SECONDS)
-        return self._end()
 
     def _end(self) -> int:
         handed_back = _as_a_last_word(self._hand_back) or 0

@@ -10,7 +10,8 @@ from durable_workflows import clock, signals
 from durable_workflows.conf import config
 from durable_workflows.models import dialects, sweeps
 from durable_workflows.worker.local import LOCAL
-from durable_workflows.worker.shift import Options, Shift
+from durable_workflows.worker.options import Options
+from durable_workflows.worker.shift import Shift
 
 SETTLED_LOOKS = 2
 LOOK_SECONDS = 0.5
@@ -35,13 +36,18 @@ class Supervisor:
         self._stopping = False
         self._hurry = False
         self._lost = False
+        self.drained = False  # an operator asked for the worker's end
         self.shift = self._new_shift()
 
     def _new_shift(self) -> Shift:
-        return Shift(self.options, self._lost_it)
+        return Shift(self.options, self._lost_it, self._drain_it)
 
     def _lost_it(self) -> None:
         self._lost = True
+        self._calls.put(None)
+
+    def _drain_it(self) -> None:
+        self.drained = True
         self._calls.put(None)
 
     def start(self) -> None:
@@ -49,19 +55,30 @@ class Supervisor:
         self.shift.start()
 
     def run(self) -> None:
-        """Work until ``request_stop``."""
+        """Work until ``request_stop``, or until an operator asks for the worker's end and its runs have come to theirs."""
         self.start()
         self.keep()
+        self.finish()
         self.stop(config().shutdown_grace_seconds)
 
     def keep(self) -> None:
-        """Begin a new shift whenever one was lost, until ``request_stop``."""
-        while not self._stopping:
+        """Begin a new shift whenever one was lost, until somebody asks for an end."""
+        while not self._ending:
             self._wait(LOOK_SECONDS)
-            if self._lost and not self._stopping:
+            if self._lost and not self._ending:
                 self._lost = False
                 self.shift.stop(0, lambda: True)
                 self._begin_again()
+
+    @property
+    def _ending(self) -> bool:
+        return self._stopping or self.drained
+
+    def finish(self) -> None:
+        """If the worker is drained, let its runs come to their ends or next durable calls, however long that takes."""
+        if self.drained:
+            signals.send(signals.worker_draining, worker_id=self.shift.presence.id)
+            self.shift.finish(lambda: self._stopping)
 
     def _begin_again(self) -> None:
         """Start a new shift as soon as the database lets it register."""

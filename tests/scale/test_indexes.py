@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from durable_workflows import retention
 from durable_workflows.models import (
     QueueState,
     Schedule,
@@ -22,6 +23,7 @@ from durable_workflows.models import (
     WorkflowRun,
     claims,
     presence,
+    pruning,
     recovery,
     sweeps,
     ticking,
@@ -34,6 +36,7 @@ from tests.scale.plans import Explained, explain
 NUMBER = 200_000
 ME = Claimer(worker_id="me", names=(crowd.KNOWN, "another"))
 LIMIT = 16
+KEPT_FOR_A_MONTH = retention.everything(30)
 
 
 Duty = Callable[[Any], Any]
@@ -62,6 +65,7 @@ CASES: dict[str, tuple[Duty, str, int | None, int, int]] = {
     "cancel overdue": (sweeps.cancel_overdue, "durable_run_deadline", 1000, 0, 40),
     "forsaken": (lambda db: len(presence.forsaken(db)), "durable_run_lease", 1, 2 * share("RUNNING"), 0),
     "take back": (lambda db: recovery.take_back(db, crowd.DEAD), "durable_run_lease", 1000, 0, 100),
+    "prune nothing": (lambda db: pruning.prune(db, KEPT_FOR_A_MONTH), "durable_run_ended", None, 20, 0),
     "held": (lambda db: len(presence.held(db, crowd.ALIVE)), "durable_run_lease", share("RUNNING", worker=crowd.ALIVE), 20, 2),
 }
 

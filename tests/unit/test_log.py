@@ -116,6 +116,12 @@ LINES = [
         "INFO",
         "Worker w1 started with 4 threads and serves all queues",
     ),
+    (
+        "worker_draining",
+        {"worker_id": "w1"},
+        "INFO",
+        "Worker w1 is drained: it claims no more, and ends once nothing is executed",
+    ),
     ("worker_stopped", {"worker_id": "w1", "handed_back": 3}, "INFO", "Worker w1 stopped; runs handed back: 3"),
     (
         "process_ended",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         signals.send(signals.attended, verbosity=options["verbosity"])
         finite = options["drain"] or options["once"]
         if fleet.is_member():
-            self._serve(options, fleet.obey)
+            self._serve_as_member(options)
         elif options["processes"] > 1:
             self._lead(options["processes"], finite)
         elif not finite and (conf.debug() if options["reload"] is None else options["reload"]):
@@ -49,7 +50,11 @@ class Command(BaseCommand):
         if given_up := several.run():
             raise CommandError(f"{given_up} of {processes} worker processes failed each time they were started; see above.")
 
-    def _serve(self, options: dict[str, Any], prepare: Callable[[Supervisor], None] = lambda _: None) -> None:
+    def _serve_as_member(self, options: dict[str, Any]) -> None:
+        if self._serve(options, fleet.obey).drained:
+            sys.exit(fleet.DRAINED)
+
+    def _serve(self, options: dict[str, Any], prepare: Callable[[Supervisor], None] = lambda _: None) -> Supervisor:
         supervisor = Supervisor(
             Options(threads=options["threads"], queues=_names(options["queues"]), exclude=_names(options["exclude_queues"]))
         )
@@ -59,6 +64,7 @@ class Command(BaseCommand):
             supervisor.drain()
         else:
             supervisor.run()
+        return supervisor
 
 
 def _names(given: str) -> tuple[str, ...]:
