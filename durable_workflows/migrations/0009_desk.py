@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('durable_workflows', '0005_endings'),
+        ('durable_workflows', '0008_forks'),
     ]
 
     operations = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from contextlib import ExitStack
 from difflib import get_close_matches
 from typing import Any
@@ -87,9 +88,16 @@ def _check(name: str, args: list[Any], kwargs: dict[str, Any], *, unknown: bool)
     try:
         inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
-        raise WrongUsage(f"{name}{inspect.signature(function)} cannot be called like this: {error}.") from None
+        raise WrongUsage(f"{name}{_parameters(function)} cannot be called like this: {error}.") from None
     except ValueError:  # it hides its signature
         return
+
+
+def _parameters(function: Callable[..., Any]) -> str:
+    """Their names and defaults, as they stand between the brackets."""
+    signature, none = inspect.signature(function), inspect.Parameter.empty
+    bare = [parameter.replace(annotation=none) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=none))
 
 
 def _blocks(given: Namespace) -> list[Any]:
