@@ -11,13 +11,17 @@ from django.core.management.base import BaseCommand, CommandError, DjangoHelpFor
 from django.db import DatabaseError, InterfaceError
 
 from durable_workflows.exceptions import DurableError
+from durable_workflows.management.durable.acting import ACTING
+from durable_workflows.management.durable.forking import FORK, REWIND
+from durable_workflows.management.durable.keeping import EXPORT, IMPORT, PRUNE
 from durable_workflows.management.durable.listing import LIST
 from durable_workflows.management.durable.output import Output
+from durable_workflows.management.durable.showing import SHOW
 from durable_workflows.management.durable.starting import SEND, START
 from durable_workflows.management.durable.subcommand import INTERRUPTED, NO_READER, Refused
 from durable_workflows.management.durable.watching import WATCH
 
-SUBCOMMANDS = (LIST, WATCH, START, SEND)
+SUBCOMMANDS = (LIST, SHOW, WATCH, START, SEND, *ACTING, FORK, REWIND, PRUNE, EXPORT, IMPORT)
 BY_NAME = {each.name: each for each in SUBCOMMANDS}
 # Django gives them to the command; typed after the subcommand they are meant alike.
 FLAGS = ("--no-color", "--force-color", "--traceback")

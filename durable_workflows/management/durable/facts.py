@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from durable_workflows.management.durable.text import plain, plain_error
-from durable_workflows.models import StepAttempt, StepRun, WorkflowRun
-from durable_workflows.situation import Situation
+from durable_workflows.models import Event, Message, StepAttempt, StepRun, StreamEntry, Wait, WorkflowRun
+from durable_workflows.situation import Situation, sentence
 from durable_workflows.states import RunState
 from durable_workflows.status import WorkflowStatus
 
@@ -60,4 +60,34 @@ def attempt_document_of(attempt: StepAttempt) -> dict[str, Any]:
         "step_id": attempt.position, "branch": attempt.branch, "name": attempt.name, "attempt": attempt.attempt,
         "error": plain_error(attempt.error), "started_at": attempt.started_at, "ended_at": attempt.ended_at,
         "retry_at": attempt.retry_at,
+    }  # fmt: skip
+
+
+def wait_document_of(wait: Wait) -> dict[str, Any]:
+    """What a run waits for."""
+    return {
+        "step_id": wait.position, "branch": wait.branch, "kind": wait.kind, "text": sentence(wait), "source": wait.source_id,
+        "key": wait.key or None, "since": wait.created_at, "until": wait.due_at,
+    }  # fmt: skip
+
+
+def message_document_of(message: Message) -> dict[str, Any]:
+    """A message, received or not."""
+    return {
+        "topic": message.topic or None, "message": plain(message.payload), "idempotency_key": message.idempotency_key,
+        "sender": message.sender_id, "sent_at": message.created_at, "received_at": message.consumed_at,
+        "received_by_step": message.consumed_position,
+    }  # fmt: skip
+
+
+def event_document_of(event: Event) -> dict[str, Any]:
+    """A value of an event."""
+    return {"key": event.key, "value": plain(event.value), "step_id": event.position, "created_at": event.created_at}
+
+
+def entry_document_of(entry: StreamEntry) -> dict[str, Any]:
+    """A value of a stream, or its end."""
+    return {
+        "key": entry.key, "offset": entry.offset, "value": plain(entry.value), "closes": entry.closes,
+        "created_at": entry.created_at,
     }  # fmt: skip

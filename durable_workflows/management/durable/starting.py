@@ -29,6 +29,7 @@ from durable_workflows.management.durable.selecting import name_of, run_id
 from durable_workflows.management.durable.subcommand import DONE, Refused, Subcommand, WrongUsage
 from durable_workflows.management.durable.watching import add_watching, watch
 from durable_workflows.queues import Queue
+from durable_workflows.words import split_name
 
 # What only a queue can keep to, and the parameter of SetEnqueueOptions that it is.
 OF_QUEUES = {
@@ -82,8 +83,9 @@ def _check(name: str, args: list[Any], kwargs: dict[str, Any], *, unknown: bool)
     except WorkflowNotRegistered as error:
         if unknown:
             return
-        near = get_close_matches(name, registry.names(), n=1)
-        hint = f" Did you mean {near[0]}?" if near else " With --unknown it waits for a worker that knows it."
+        lasts = {split_name(known)[0]: known for known in registry.names()}
+        near = get_close_matches(split_name(name)[0], lasts, n=1)
+        hint = f" Did you mean {lasts[near[0]]}?" if near else " With --unknown it waits for a worker that knows it."
         raise Refused(f"This process knows no workflow or step named {name!r}.{hint}", "WorkflowNotRegistered") from error
     try:
         inspect.signature(function).bind(*args, **kwargs)

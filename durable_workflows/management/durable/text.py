@@ -87,3 +87,8 @@ def _cells(letter: str) -> int:
     if unicodedata.combining(letter):
         return 0
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def runs_in_words(number: int) -> str:
+    """So many runs."""
+    return "1 run" if number == 1 else f"{number:,} runs"

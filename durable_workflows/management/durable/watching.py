@@ -174,7 +174,7 @@ def _error(error: dict[str, str] | None, limit: int = 120) -> Cell:
     """The type and the beginning of the message of an exception."""
     if error is None:
         return Cell("")
-    message = f"{error['type']}: {error['message']}"
+    message = f"{split_name(error['type'])[0]}: {error['message']}"
     return Cell(message if len(message) <= limit else f"{message[: limit - 1]}…", "bad")
 
 
