@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
@@ -12,20 +12,25 @@ from django.db import DatabaseError, InterfaceError
 
 from durable_workflows.exceptions import DurableError
 from durable_workflows.management.durable.acting import ACTING
+from durable_workflows.management.durable.counting import STATS
+from durable_workflows.management.durable.doctor import DOCTOR
 from durable_workflows.management.durable.forking import FORK, REWIND
 from durable_workflows.management.durable.keeping import EXPORT, IMPORT, PRUNE
 from durable_workflows.management.durable.listing import LIST
 from durable_workflows.management.durable.output import Output
+from durable_workflows.management.durable.parsing import add_common
+from durable_workflows.management.durable.queueing import QUEUES
+from durable_workflows.management.durable.scheduling import SCHEDULES
 from durable_workflows.management.durable.showing import SHOW
 from durable_workflows.management.durable.starting import SEND, START
 from durable_workflows.management.durable.subcommand import INTERRUPTED, NO_READER, Refused
 from durable_workflows.management.durable.watching import WATCH
+from durable_workflows.management.durable.working import WORKERS
 
-SUBCOMMANDS = (LIST, SHOW, WATCH, START, SEND, *ACTING, FORK, REWIND, PRUNE, EXPORT, IMPORT)
+SUBCOMMANDS = (
+    LIST, SHOW, WATCH, START, SEND, *ACTING, FORK, REWIND, QUEUES, SCHEDULES, WORKERS, STATS, PRUNE, EXPORT, IMPORT, DOCTOR,
+)  # fmt: skip
 BY_NAME = {each.name: each for each in SUBCOMMANDS}
-# Django gives them to the command; typed after the subcommand they are meant alike.
-FLAGS = ("--no-color", "--force-color", "--traceback")
-VALUES = ("--settings", "--pythonpath", "--verbosity")
 
 
 class Command(BaseCommand):
@@ -36,11 +41,7 @@ class Command(BaseCommand):
         words = parser.add_subparsers(dest="deed", metavar="SUBCOMMAND", required=True)
         for each in SUBCOMMANDS:
             its = words.add_parser(each.name, help=each.help, description=each.help, formatter_class=DjangoHelpFormatter)
-            its.add_argument("--json", action="store_true", help="Write JSON, and nothing else, to standard output.")
-            for flag in FLAGS:
-                its.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
-            for option in VALUES:
-                its.add_argument(option, default=SUPPRESS, help=SUPPRESS)
+            add_common(its)
             each.arguments(its)
 
     def handle(self, *args: Any, **options: Any) -> None:

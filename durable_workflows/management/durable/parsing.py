@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -114,6 +114,28 @@ def call_of(words: Iterable[str], args: str | None, kwargs: str | None) -> tuple
         else:
             keywords[named[1]] = json_or_text(named[2])
     return positional, keywords
+
+
+# Django gives them to the command; typed after the subcommand they are meant alike.
+FLAGS = ("--no-color", "--force-color", "--traceback")
+VALUES = ("--settings", "--pythonpath", "--verbosity")
+
+
+def add_common(parser: ArgumentParser, json_by_default: Any = False) -> None:
+    """What every subcommand takes."""
+    told = "Write JSON, and nothing else, to standard output."
+    parser.add_argument("--json", action="store_true", default=json_by_default, help=told)
+    for flag in FLAGS:
+        parser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
+    for option in VALUES:
+        parser.add_argument(option, default=SUPPRESS, help=SUPPRESS)
+
+
+def add_act(words: Any, name: str, told: str) -> ArgumentParser:
+    """The parser of a word that a subcommand takes in its turn."""
+    its: ArgumentParser = words.add_parser(name, help=told, description=told)
+    add_common(its, SUPPRESS)  # what was said before holds
+    return its
 
 
 def add_run(parser: ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from durable_workflows.serializers import error_summary
@@ -59,14 +60,35 @@ def plain_error(payload: str | None) -> dict[str, str] | None:
 
 
 def readable(value: Any, limit: int | None = CLIP) -> str:
-    """A plain value, indented if it is long."""
+    """A plain value, spread over lines as far as it does not fit on one."""
     try:
-        text = json.dumps(value, ensure_ascii=False)
-        if len(text) > ONE_LINE:
-            text = json.dumps(value, ensure_ascii=False, indent=2)
+        text = "\n".join(_spread(value, 0))
     except RecursionError:
         text = "(nested too deeply to be shown)"
     return safe_lines(clip(text, limit))
+
+
+def _spread(value: Any, level: int) -> list[str]:
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) + 2 * level <= ONE_LINE or not value or not isinstance(value, (dict, list)):
+        return [text]
+    named = value.items() if isinstance(value, dict) else ((None, each) for each in value)
+    parts = [(_key(key), _spread(each, level + 1)) for key, each in named]
+    inner = [f"  {line}" for line in _separated(parts)]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return [opening, *inner, closing]
+
+
+def _key(key: str | None) -> str:
+    return "" if key is None else f"{json.dumps(key, ensure_ascii=False)}: "
+
+
+def _separated(parts: list[tuple[str, list[str]]]) -> Iterator[str]:
+    for place, (key, lines) in enumerate(parts):
+        comma = "," if place < len(parts) - 1 else ""
+        first, *others = lines
+        *whole, last = [key + first, *others]
+        yield from (*whole, last + comma)
 
 
 def short(value: Any, limit: int = ONE_LINE) -> str:
