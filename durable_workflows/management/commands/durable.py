@@ -18,7 +18,7 @@ from durable_workflows.management.durable.forking import FORK, REWIND
 from durable_workflows.management.durable.keeping import EXPORT, IMPORT, PRUNE
 from durable_workflows.management.durable.listing import LIST
 from durable_workflows.management.durable.output import Output
-from durable_workflows.management.durable.parsing import add_common
+from durable_workflows.management.durable.parsing import MixedParser, add_common
 from durable_workflows.management.durable.queueing import QUEUES
 from durable_workflows.management.durable.scheduling import SCHEDULES
 from durable_workflows.management.durable.showing import SHOW
@@ -38,7 +38,7 @@ class Command(BaseCommand):
     requires_system_checks = []  # an operator is in a hurry, and `doctor` runs them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        words = parser.add_subparsers(dest="deed", metavar="SUBCOMMAND", required=True)
+        words = parser.add_subparsers(dest="deed", metavar="SUBCOMMAND", required=True, parser_class=MixedParser)
         for each in SUBCOMMANDS:
             its = words.add_parser(each.name, help=each.help, description=each.help, formatter_class=DjangoHelpFormatter)
             add_common(its)
@@ -74,7 +74,7 @@ def _carry_out(output: Output, given: Namespace) -> int:
         said = Refused(f"The database says: {error} `manage.py durable doctor` tells more.", "DatabaseError")
     if not output.json:
         raise CommandError(str(said), returncode=said.code)
-    output.document({"error": {"type": said.type, "message": str(said), **said.details}})
+    output.record({"error": {"type": said.type, "message": str(said), **said.details}})
     return said.code
 
 

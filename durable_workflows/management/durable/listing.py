@@ -12,19 +12,20 @@ from durable_workflows.management.durable.parsing import positive
 from durable_workflows.management.durable.selecting import add_filters, is_filtered, matching
 from durable_workflows.management.durable.subcommand import DONE, Subcommand
 from durable_workflows.management.durable.tables import Cell, Column, Table, state
+from durable_workflows.management.durable.text import age
 from durable_workflows.models import WorkflowRun
 from durable_workflows.situation import Situation, situations
-from durable_workflows.words import duration, elapsed, present, split_name
+from durable_workflows.words import elapsed, present, split_name
 
 PAYLOADS = ("inputs", "output", "error")
 COLUMNS = (
     Column(title="STATUS"),
     Column(title="RUN", whole=True),
     Column(title="WORKFLOW"),
-    Column(title="QUEUE", least=110),
-    Column(title="AGE", right=True, least=78),
-    Column(title="TOOK", right=True, least=130),
-    Column(title="NOW", least=130),
+    Column(title="QUEUE", least=100),
+    Column(title="AGE", right=True, least=70),
+    Column(title="TOOK", right=True, least=110),
+    Column(title="NOW", least=120),
 )
 
 
@@ -59,7 +60,7 @@ def _row(run: WorkflowRun, about: Situation) -> list[Cell | str]:
         run.pk,
         split_name(run.name)[0],
         Cell(run.queue, "quiet"),
-        duration(present() - run.created_at),
+        age(present() - run.created_at),
         elapsed(run.started_at, run.completed_at) if run.completed_at else "",
         Cell(about.text, "bad" if about.alarming else "quiet"),
     ]

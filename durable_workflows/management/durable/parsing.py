@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.management.base import CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -114,6 +115,26 @@ def call_of(words: Iterable[str], args: str | None, kwargs: str | None) -> tuple
         else:
             keywords[named[1]] = json_or_text(named[2])
     return positional, keywords
+
+
+class MixedParser(CommandParser):
+    """
+    A parser to which options may come between, and before, what stands without one.
+
+    argparse by itself takes all values of ``start NAME ARGUMENT ...`` at the first of them, so that in ``start NAME --queue
+    mails order=7`` it finds none, and complains of the last word.
+    """
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._mixing or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True  # the method below comes back here
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
 
 # Django gives them to the command; typed after the subcommand they are meant alike.

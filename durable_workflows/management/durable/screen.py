@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 from durable_workflows.management.durable.tables import Cell, Table
 
 try:
-    from rich import box
     from rich.console import Console
     from rich.live import Live
     from rich.spinner import Spinner
@@ -49,7 +48,7 @@ def lines(console: Console, cells: Sequence[Sequence[Cell]]) -> None:
 def table(console: Console, table: Table) -> None:
     """A table that fits: what is too long goes on below, but for ids."""
     columns, rows = table.on(console.width)
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim", border_style="dim")
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
         drawn.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.whole, overflow="fold")
     for row in rows:

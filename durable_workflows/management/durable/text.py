@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from durable_workflows.serializers import error_summary
@@ -114,3 +115,12 @@ def _cells(letter: str) -> int:
 def runs_in_words(number: int) -> str:
     """So many runs."""
     return "1 run" if number == 1 else f"{number:,} runs"
+
+
+def age(span: timedelta) -> str:
+    """A span in its largest unit, for a column."""
+    seconds = max(0, int(span.total_seconds()))
+    for letter, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * size or (letter == "m" and seconds >= size):
+            return f"{seconds // size}{letter}"
+    return f"{seconds}s"

@@ -58,14 +58,15 @@ def watch(output: Output, workflow_id: str, given: Namespace) -> int:
             if following.over and following.run is not None:
                 return CODES[RunState(following.run.status)]
             if clock.monotonic() >= until:
-                return _gave_up(output, workflow_id)
+                raise _gave_up(following)
             pause = SOONEST if news else min(pause * 1.3, LATEST)
             show(following)
             clock.pause(min(pause, until - clock.monotonic()))
 
 
-def _gave_up(output: Output, workflow_id: str) -> int:
-    raise Refused(f"Run {workflow_id!r} has not ended by now. It goes on.", "TimeoutError", TOO_LATE, workflow_id=workflow_id)
+def _gave_up(following: Following) -> Refused:
+    how = "There is no run of this id yet" if following.run is None else "The run has not ended yet, and goes on"
+    return Refused(f"{how}: {following.workflow_id}", "TimeoutError", TOO_LATE, workflow_id=following.workflow_id)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from shlex import quote
 
 from durable_workflows.management.durable import queueing
 from durable_workflows.management.durable.doctor.finding import ERROR, WARNING, Finding
@@ -41,14 +42,14 @@ def _queue(queue: QueueFigures, served: set[str]) -> Iterator[Finding]:
             id="paused-queue", level=WARNING,
             what=f"The queue {queue.name} is paused, and {waiting} runs wait in it.",
             why="They wait until somebody resumes it.",
-            cure=f"manage.py durable queues resume {queue.name}",
+            cure=f"manage.py durable queues resume {quote(queue.name)}",
         )  # fmt: skip
     elif served and queue.name not in served:  # that there is no worker at all is another finding
         yield Finding(
             id="unserved-queue", level=ERROR,
             what=f"No worker serves the queue {queue.name}, and {waiting} runs wait in it.",
             why="A worker serves the queues that its code declares, less what --queues and --exclude-queues leave out.",
-            cure=f"manage.py durable_worker --queues {queue.name}",
+            cure=f"manage.py durable_worker --queues {quote(queue.name)}",
         )  # fmt: skip
 
 

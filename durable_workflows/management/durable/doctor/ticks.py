@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from shlex import quote
 
 from durable_workflows.management.durable.doctor.finding import ERROR, WARNING, Finding
 from durable_workflows.models import Schedule, WorkflowRun, presence
@@ -32,7 +33,7 @@ def _stopped(schedule: Schedule) -> Iterator[Finding]:
             id="stopped-schedule", level=ERROR,
             what=f"The schedule {schedule.name} has paused itself: {schedule.note}",
             why="It fires nothing until that is mended.",
-            cure=f"Mend it, then: manage.py durable schedules resume {schedule.name}",
+            cure=f"Mend it, then: manage.py durable schedules resume {quote(schedule.name)}",
         )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def _overdue(schedule: Schedule, now: datetime, known: set[str]) -> Iterator[Fin
         return
     if schedule.in_code and schedule.workflow_name not in known:
         why = "Code declared it, and no live worker has that code any more; only one that has fires it."
-        cure = f"Start a worker that has it; or: manage.py durable schedules delete {schedule.name}"
+        cure = f"Start a worker that has it; or: manage.py durable schedules delete {quote(schedule.name)}"
     else:
         why = "Ticks are fired by the workers' housekeeping, within a second or so."
         cure = "The log of a worker says what keeps it from doing so."
@@ -60,5 +61,5 @@ def _failing(schedule: Schedule) -> Iterator[Finding]:
             id="failing-schedule", level=WARNING,
             what=f"The last run of the schedule {schedule.name} failed.",
             why="What it is there for was not done, and may not be done the next time either.",
-            cure=f"manage.py durable show {last[0]}; then: manage.py durable retry {last[0]}",
+            cure=f"manage.py durable show {quote(last[0])}; then: manage.py durable retry {quote(last[0])}",
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from shlex import quote
 
 from durable_workflows.conf import config
 from durable_workflows.management.durable.doctor.finding import ERROR, INFO, WARNING, Finding, listed, runs_of
@@ -57,7 +58,7 @@ def _stranded(reason: Stranded, names: Counter[str]) -> Finding:
         id=key, level=ERROR,
         what=f"{runs_of(names.total(), SAMPLE).capitalize()} {what}: {told}.",
         why=f"They wait until somebody acts. {why}",
-        cure=cure.format(name=names.most_common(1)[0][0]),
+        cure=cure.format(name=quote(names.most_common(1)[0][0])),
     )  # fmt: skip
 
 
