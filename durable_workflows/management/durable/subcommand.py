@@ -44,7 +44,7 @@ class Refused(Exception):
     :param details: what else a script may want to know.
     """
 
-    def __init__(self, message: str, type: str = "Refused", code: int = REFUSED, **details: Any) -> None:  # noqa: A002
+    def __init__(self, message: str, type: str = "Refused", code: int = REFUSED, **details: Any) -> None:  # noqa: A002  # what JSON calls it
         super().__init__(message)
         self.type = type
         self.code = code
