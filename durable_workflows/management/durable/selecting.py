@@ -12,7 +12,7 @@ from durable_workflows import registry
 from durable_workflows.filtering import run_filter
 from durable_workflows.management.durable.parsing import moment, pair, span, states
 from durable_workflows.management.durable.subcommand import Refused, WrongUsage
-from durable_workflows.models import Stranded, Wait, WorkflowRun
+from durable_workflows.models import Wait, WorkflowRun
 from durable_workflows.models.dialects import alias
 from durable_workflows.models.filtering import begins_with, fitting
 from durable_workflows.models.runs import WorkflowRunQuerySet
@@ -120,8 +120,3 @@ def run_id(given: str) -> str:
 def run(given: str) -> WorkflowRun:
     """The row of that run."""
     return WorkflowRun.objects.using(alias()).get(pk=run_id(given))
-
-
-def why_stranded(run: WorkflowRun) -> str:
-    """Why nobody executes it, in words; "" if that is not so."""
-    return "" if run.status != RunState.ENQUEUED or not run.stranded else str(Stranded(run.stranded).label)
