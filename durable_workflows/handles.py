@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from durable_workflows import runtime
+from durable_workflows.exceptions import WorkflowNotFound
 
 if TYPE_CHECKING:
     from durable_workflows.models import WorkflowRun
@@ -43,11 +44,14 @@ class WorkflowHandle(Generic[R]):
 
     def get_status(self) -> WorkflowStatus:
         """
-        The run as it stands.
+        The run as it stands; in a workflow a recorded step.
 
         :raises WorkflowNotFound: if no run has this id.
         """
-        return cast("WorkflowStatus", runtime.engine().status(self.workflow_id))
+        status = runtime.here().keep("status", {"run_id": self.workflow_id})
+        if status is None:
+            raise WorkflowNotFound(self.workflow_id)
+        return cast("WorkflowStatus", status)
 
     def cancel(self) -> None:
         """Cancel the run; see ``cancel_workflow``."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from durable_workflows import context, options, runtime
 from durable_workflows.context import Current
-from durable_workflows.exceptions import InvalidUse, WorkflowNotFound
+from durable_workflows.exceptions import InvalidUse
 from durable_workflows.handles import WorkflowHandle
 from durable_workflows.queues import options_target
 from durable_workflows.status import WorkflowStatus
@@ -163,11 +163,8 @@ def retrieve_workflow(workflow_id: str, existing: bool = True) -> WorkflowHandle
 
 
 def get_workflow_status(workflow_id: str) -> WorkflowStatus | None:
-    """The run as it stands; None if no run has this id."""
-    try:
-        return cast(WorkflowStatus, runtime.engine().status(options.valid_id(workflow_id)))
-    except WorkflowNotFound:
-        return None
+    """The run as it stands, None if no run has this id; in a workflow a recorded step."""
+    return cast("WorkflowStatus | None", runtime.here().keep("status", {"run_id": options.valid_id(workflow_id)}))
 
 
 def current() -> Current | None:

@@ -9,9 +9,11 @@ from datetime import datetime
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from durable_workflows import words
 from durable_workflows.conf import config
+from durable_workflows.serializers import is_erased
 from durable_workflows.states import RunState
 
 CLIP = 4_000  # characters of a value that a page shows
@@ -39,6 +41,8 @@ def clip_front(text: str, limit: int = CLIP) -> Clipped:
 
 def payload(head: str | None, length: int | None) -> Clipped | None:
     """A stored payload, of which the database gave the ``head`` and the ``length``; None if there is none."""
+    if is_erased(head):
+        return Clipped(_("(erased)"))
     return None if head is None else Clipped(pretty(head), max(0, (length or 0) - len(head)))
 
 

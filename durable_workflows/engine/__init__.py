@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from durable_workflows.engine.client import Outside
-from durable_workflows.engine.status import status_of
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.models import WorkflowRun, dialects, reading
 from durable_workflows.models.pruning import prune
 from durable_workflows.models.transactions import refuse_atomic
 from durable_workflows.retention import Policy
-from durable_workflows.status import WorkflowStatus
 
 
 class DatabaseEngine:
@@ -20,10 +18,6 @@ class DatabaseEngine:
     def row(self, workflow_id: str) -> WorkflowRun:
         """The row of a run. Raises ``WorkflowNotFound``."""
         return reading.row(workflow_id)
-
-    def status(self, workflow_id: str) -> WorkflowStatus:
-        """A run as it stands. Raises ``WorkflowNotFound``."""
-        return status_of(reading.row(workflow_id))
 
     def prune(self, policy: Policy, limit: int | None, dry_run: bool) -> int:
         """Delete what a policy says is old, or count it. Raises ``InvalidUse`` inside a transaction."""

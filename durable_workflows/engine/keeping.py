@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.engine.operations import Effect, database
-from durable_workflows.engine.status import status_of, step_info_of
+from durable_workflows.engine.status import status_of, statuses_of, steps_of
 from durable_workflows.exceptions import DurableError, WorkflowNotFound
 from durable_workflows.filtering import RunFilter
 from durable_workflows.models import archive, erasing, filtering, importing, keeping, pausing, reading
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from durable_workflows.engine.execution import Execution
 
 NAMES = {
+    "status": "get_workflow_status",
     "list": "list_workflows", "steps": "list_workflow_steps", "export": "export_workflow", "import": "import_workflow",
     "pause": "pause_workflow", "unpause": "unpause_workflow", "delete": "delete_workflow", "describe": "update_attributes",
     "put_off": "set_delay", "erase": "erase_payloads", "erase_fitting": "erase_payloads_where",
 }  # fmt: skip
-READING = ("list", "steps", "export")
+READING = ("status", "list", "steps", "export")
 
 
 def perform(execution: Execution, verb: str, arguments: Mapping[str, Any]) -> Any:
@@ -69,11 +70,15 @@ class Deed:
         return self._act(connection, **self._arguments)
 
     def _list(self, connection: BaseDatabaseWrapper, wanted: RunFilter) -> list[WorkflowStatus]:
-        rows = filtering.listed(connection.alias, wanted)
-        return [status_of(row, load_input=wanted.load_input, load_output=wanted.load_output) for row in rows]
+        runs = list(filtering.listed(connection.alias, wanted))
+        return statuses_of(runs, load_input=wanted.load_input, load_output=wanted.load_output)
+
+    def _status(self, connection: BaseDatabaseWrapper, run_id: str) -> WorkflowStatus | None:
+        run = WorkflowRun.objects.using(connection.alias).filter(pk=run_id).first()
+        return None if run is None else status_of(run)
 
     def _steps(self, connection: BaseDatabaseWrapper, run_id: str, limit: int | None, offset: int) -> list[StepInfo]:
-        return [step_info_of(row) for row in reading.steps(connection, run_id, limit, offset)]
+        return steps_of(reading.steps(connection, run_id, limit, offset))
 
     def _export(self, connection: BaseDatabaseWrapper, run_id: str, children: bool) -> dict[str, Any]:
         return archive.export(connection, run_id, children=children)

@@ -22,7 +22,7 @@ from durable_workflows import signals
 from durable_workflows.exceptions import Deduplicated, InvalidUse, WorkflowConflict
 from durable_workflows.models import dialects
 from durable_workflows.models.archive import FORMAT, SECTIONS, VERSION, columns
-from durable_workflows.models.incoming import checked_row, listed, mapping
+from durable_workflows.models.incoming import checked_row, defaults_of, listed, mapping
 from durable_workflows.models.runs import Stranded, Turn, WorkflowRun
 from durable_workflows.states import TERMINAL, RunState
 
@@ -65,14 +65,15 @@ def checked(document: Any, *, paused: bool) -> Incoming:
 
 
 def _take(record: Any, where: str, rows: dict[type[Model], list[Any]]) -> None:
-    given = mapping(record, where, {*columns(WorkflowRun), *SECTIONS})
+    given = mapping(record, where, {*columns(WorkflowRun), *SECTIONS}, defaults_of(WorkflowRun))
     run = checked_row(WorkflowRun, {name: given[name] for name in columns(WorkflowRun)}, where)
     rows[WorkflowRun].append(run)
     for section, model in SECTIONS.items():
         made = []
         for number, row in enumerate(listed(given[section], f"{where}: {section}"), 1):
             place = f"{where}: {section}, {number}"
-            made.append(checked_row(model, mapping(row, place, set(columns(model))), place, run_id=run.pk))
+            told = mapping(row, place, set(columns(model)), defaults_of(model))
+            made.append(checked_row(model, told, place, run_id=run.pk))
         _refuse_twins(model, made, f"{where}: {section}")
         rows[model] += made
 

@@ -24,15 +24,27 @@ WORDS = ("note",)  # texts that are no payloads
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 
 
-def mapping(given: Any, where: str, names: set[str]) -> Mapping[str, Any]:
-    """A dict with exactly these keys. Raises ``InvalidUse``."""
+def mapping(given: Any, where: str, names: set[str], defaults: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """
+    A dict with exactly these keys.
+
+    :param defaults: what stands for those that are left out: columns which the exporting version did not have yet.
+    :raises InvalidUse: if it is none.
+    """
     if not isinstance(given, Mapping):
         raise InvalidUse(f"{where} is a dict, not {type(given).__name__}.")
-    if wrong := [str(name) for name in {*given} ^ names]:
-        lacking = sorted(names - {*given})
-        said = f"lacks {', '.join(lacking)}" if lacking else f"has {', '.join(sorted(wrong))[:200]}, which is not known"
+    whole = {**(defaults or {}), **given}
+    if wrong := {*whole} ^ names:
+        lacking = sorted(names - {*whole})
+        said = f"lacks {', '.join(lacking)}" if lacking else f"has {', '.join(map(str, wrong))[:200]}, which is not known"
         raise InvalidUse(f"{where} {said}. Export it anew, with the version that is to import it.")
-    return given
+    return whole
+
+
+def defaults_of(model: type[Model]) -> dict[str, Any]:
+    """The columns that need not be given, with what they hold then."""
+    optional = {name: field for name, field in columns(model).items() if field.null or field.has_db_default()}
+    return {name: field.db_default if field.has_db_default() else None for name, field in optional.items()}
 
 
 def listed(given: Any, where: str) -> Sequence[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -28,12 +30,21 @@ class Decoder:
     :param what: what is read, for errors: "result of step 'charge'".
     :param root: the parsed JSON.
     :param other: decodes the tags that nothing else knows, by tag.
+    :param read: rows that model instances in it may come back as, see ``rows_for``; others are looked for.
     """
 
-    def __init__(self, what: str, root: Any, other: dict[str, Callable[[Any], Any]] | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        root: Any,
+        other: dict[str, Callable[[Any], Any]] | None = None,
+        *,
+        read: Mapping[Reference, Model] | None = None,
+    ) -> None:
         self._what = what
         self._root = root
         self._other = other or {}
+        self._read = read or {}
         self._rows: dict[Reference, Model] | None = None
 
     def decode(self) -> Any:
@@ -111,9 +122,11 @@ class Decoder:
             ) from error
 
     def _model(self, node: Node) -> Model:
+        reference = self._reference(node)
+        if reference in self._read:
+            return self._read[reference]
         if self._rows is None:  # all of the payload at once, not a query for each
             self._rows = rows_of(self._reference(found) for found in _model_nodes(self._root))
-        reference = self._reference(node)
         if reference not in self._rows:
             raise self._corrupted(
                 f"it refers to the {reference.label} with the key {reference.pk!r} in the database {reference.alias!r},"
@@ -123,6 +136,21 @@ class Decoder:
 
     def _reference(self, node: Node) -> Reference:
         return Reference(node[NAME], self._value(node[VALUE]), node.get(DATABASE, DEFAULT_DB_ALIAS))
+
+
+def rows_for(roots: Iterable[Any]) -> dict[Reference, Model]:
+    """What the model instances in several parsed payloads come back as, by one query for each model; damage is left out."""
+    by_model: defaultdict[tuple[str, str], set[Reference]] = defaultdict(set)
+    for root in roots:
+        decoder = Decoder("payload", root)
+        with suppress(*_DAMAGE, PayloadCorrupted):
+            for reference in map(decoder._reference, _model_nodes(root)):
+                by_model[reference.label, reference.alias].add(reference)
+    read: dict[Reference, Model] = {}
+    for references in by_model.values():
+        with suppress(*_DAMAGE):
+            read |= rows_of(references)
+    return read
 
 
 def corrupted(what: str, reason: str) -> PayloadCorrupted:

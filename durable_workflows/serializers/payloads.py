@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from durable_workflows.conf import config
-from durable_workflows.exceptions import NotSerializable
-from durable_workflows.serializers.decoding import Decoder, corrupted
+from durable_workflows.exceptions import NotSerializable, PayloadCorrupted
+from durable_workflows.serializers.decoding import Decoder, corrupted, rows_for
 from durable_workflows.serializers.encoding import Encoder
 from durable_workflows.serializers.refusals import too_large
 from durable_workflows.serializers.wire import ERASED, TAG, from_json, is_plain, pack, to_json, unpack
@@ -37,12 +39,13 @@ def dumps(value: Any, *, what: str) -> str:
     return pack(text)
 
 
-def loads(text: str, *, what: str) -> Any:
+def loads(text: str, *, what: str, read: Mapping[Any, Any] | None = None) -> Any:
     """
     The value that ``dumps`` turned into ``text``. Asks the database if there are model instances in it.
 
     :param text: what a row holds.
     :param what: what is read, for errors: "result of step 'charge'".
+    :param read: rows that were read before, by ``rows_in``.
     :raises PayloadCorrupted: if it is damaged, names what is not registered here, or refers to a row that is gone.
     """
     if text == "null":
@@ -50,9 +53,20 @@ def loads(text: str, *, what: str) -> Any:
     try:
         plain = unpack(text)
         node = _parsed(plain, what)
-        return Decoder(what, node).decode() if _MARK in plain else node
+        return Decoder(what, node, read=read).decode() if _MARK in plain else node
     except RecursionError as error:
         raise corrupted(what, "it is nested too deeply to be one of ours.") from error
+
+
+def rows_in(texts: Iterable[str | None]) -> Mapping[Any, Any]:
+    """The rows that the model instances in many payloads are read from, for ``loads``: not a query for each payload."""
+    return rows_for(_roots(text for text in texts if text and '"model"' in unpack(text)))
+
+
+def _roots(texts: Iterable[str]) -> Iterator[Any]:
+    for text in texts:
+        with suppress(PayloadCorrupted, RecursionError):  # said when it is its turn
+            yield _parsed(unpack(text), "payload")
 
 
 def dumps_call(*args: str, what: str) -> str:

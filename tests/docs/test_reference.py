@@ -13,7 +13,7 @@ import pytest
 from django.core.management import BaseCommand
 
 import durable_workflows
-from durable_workflows import ScheduleStatus, WorkflowStatus, conf, models, signals, testing
+from durable_workflows import ScheduleStatus, StepInfo, WorkflowStatus, conf, models, signals, testing
 from durable_workflows.context import Current
 from durable_workflows.management.commands.durable_worker import Command
 from durable_workflows.models.runs import WorkflowRunQuerySet
@@ -56,7 +56,7 @@ def test_every_function_has_its_signature_told() -> None:
     names = {snippet.code.partition("(")[0] for snippet in SIGNATURES}
     things = {name: public(name) for module in MODULES for name in module.__all__}
     told_in_words = {
-        "ScheduleStatus", "WorkflowStatus", "InProcessWorker", "Journey", "WebhookEvent", "Question", "ApprovalView",
+        "ERASED", "ScheduleStatus", "StepInfo", "WorkflowStatus", "InProcessWorker", "Journey", "WebhookEvent", "Question", "ApprovalView",
         "ApprovalForm",
     }  # fmt: skip
     errors = {name for name, thing in things.items() if isinstance(thing, type) and issubclass(thing, BaseException)}
@@ -73,7 +73,12 @@ def test_a_setting_has_its_default_told(key: str) -> None:
 
 
 def test_the_fields_of_values_are_told() -> None:
-    told = ((WorkflowStatus, "WorkflowStatus"), (ScheduleStatus, "ScheduleStatus"), (Current, "current"))
+    told = (
+        (WorkflowStatus, "WorkflowStatus"),
+        (ScheduleStatus, "ScheduleStatus"),
+        (StepInfo, "StepInfo"),
+        (Current, "current"),
+    )
     for value, heading in told:
         missing = [field.name for field in fields(value) if f"`{field.name}`" not in section(heading)]
         assert not missing, f"{heading}: {missing}"

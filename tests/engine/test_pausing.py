@@ -4,6 +4,7 @@ A paused run goes no further, loses nothing that comes meanwhile, and does nothi
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from durable_workflows import (
     SetWorkflowTimeout,
     WorkflowNotFound,
     cancel_workflow,
+    clock,
     current,
     get_event,
     get_result,
@@ -38,7 +40,7 @@ from durable_workflows.models import StepRun, Wait, WorkflowRun, claims
 from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.transactions import in_autocommit
 from durable_workflows.states import TERMINAL, RunState
-from durable_workflows.testing import drain, travel
+from durable_workflows.testing import drain, durable_worker, travel
 from tests.engine.born import Grouped, Unparked, execute, leased
 from tests.engine.deeds import did, do, undo
 from tests.engine.interleaving import Scenario, explore
@@ -279,6 +281,43 @@ def test_a_debounced_run_that_is_paused_is_put_off_as_it_is() -> None:
     again = debouncer.debounce("key", 120, "sleep")
     assert (again, first.run.status) == (first, S.PAUSED)
     assert first.get_status().input["args"] == ["sleep"]
+
+
+GOING, LET_ON = threading.Event(), threading.Event()
+
+
+@step(atomic=False)
+def takes_long() -> None:
+    CALLED.append("long")
+    GOING.set()
+    assert LET_ON.wait(30)
+
+
+@workflow
+def works() -> str:
+    takes_long()
+    calls_out("after")
+    return "done"
+
+
+@pytest.mark.skipif(DATABASE == "sqlite", reason="with one writer the rest says it all")
+@pytest.mark.usefixtures("committing")
+def test_a_worker_ends_the_step_begins_no_other_and_takes_the_run_again() -> None:
+    GOING.clear()
+    LET_ON.clear()
+    handle = works.start()
+    with durable_worker(threads=2):
+        assert GOING.wait(30)
+        pause_workflow(handle.workflow_id)
+        LET_ON.set()
+        while not (recorded := handle.run.stepruns.count()):
+            clock.pause(0.01)
+        with pytest.raises(TimeoutError):
+            handle.get_result(timeout=0.3)
+        assert (recorded, CALLED, handle.run.status) == (1, ["long"], S.PAUSED)
+        unpause_workflow(handle.workflow_id)
+        assert handle.get_result(timeout=30) == "done"
+    assert CALLED == ["long", "after"]
 
 
 # -- races

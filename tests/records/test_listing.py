@@ -18,18 +18,23 @@ from durable_workflows import (
     SetWorkflowID,
     SetWorkflowUser,
     StepInfo,
+    WorkflowHandle,
     WorkflowNotFound,
     WorkflowStatus,
     cancel_workflow,
     get_result,
+    get_workflow_status,
     list_workflow_steps,
     list_workflows,
+    recv,
+    send,
     start_workflow,
     step,
     workflow,
 )
 from durable_workflows.models import WorkflowRun
 from durable_workflows.testing import drain
+from tests.app.models import Ledger
 
 pytestmark = pytest.mark.django_db
 THEN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -224,29 +229,44 @@ def test_steps_are_listed_with_their_attempts_errors_and_children() -> None:
             list_workflow_steps("ok", **bad)  # type: ignore[arg-type]
 
 
-SEEN: list[Any] = []
+@workflow
+def passes(entry: Ledger) -> Ledger:
+    return same(entry)
 
 
 @step
-def fails_once() -> None:
-    if len(SEEN) < 2:
-        raise ConnectionError
+def same(entry: Ledger) -> Ledger:
+    return entry
+
+
+def test_rows_in_many_payloads_are_read_by_one_query() -> None:
+    entries = [Ledger.objects.create(run_id="x", step=str(number)) for number in range(6)]
+    for number, entry in enumerate(entries):
+        started(f"run-{number}", passes, entry)
+    drain()
+    entries[5].delete()
+    with CaptureQueriesContext(connection) as queries:
+        listed = list_workflows(workflow_ids=[f"run-{number}" for number in range(5)])
+    assert len(queries) == 2
+    assert [status.output for status in listed] == [status.input["args"][0] for status in listed] == entries[:5]
+    gone = list_workflows()[5]
+    assert "tests_app.ledger" in gone.output, "whose row is gone shows its text"
+    assert [info.output for info in list_workflow_steps("run-1")] == [entries[1]]
+
+
+SEEN: list[Any] = []
 
 
 @workflow(max_recovery_attempts=5)
 def looks_around() -> Any:
     listed = list_workflows(status=["SUCCESS", "ERROR"], load_input=True)
     steps = list_workflow_steps("bad")
-    SEEN.append((listed, steps))
-    from durable_workflows import recv
-
+    SEEN.append((listed, steps, get_workflow_status("bad"), get_workflow_status("later"), WorkflowHandle("bad").get_status()))
     recv()
     return [len(listed), len(steps)]
 
 
 def test_a_workflow_sees_the_same_when_it_is_replayed() -> None:
-    from durable_workflows import send
-
     SEEN.clear()
     started("bad", sums, 1, -1)
     drain()
@@ -258,7 +278,11 @@ def test_a_workflow_sees_the_same_when_it_is_replayed() -> None:
     drain()
     assert handle.get_result(timeout=1) == [1, 2]
     (first, again), names = SEEN, [step.name for step in list_workflow_steps(handle.workflow_id)]
-    assert names == ["durable.list_workflows", "durable.list_workflow_steps", "durable.recv"]
-    for one, two in zip((*first[0], *first[1]), (*again[0], *again[1]), strict=True):
+    assert names == [
+        "durable.list_workflows", "durable.list_workflow_steps", *["durable.get_workflow_status"] * 3, "durable.recv",
+    ]  # fmt: skip
+    assert first[3] is again[3] is None
+    one_by_one = zip((*first[0], *first[1], first[2], first[4]), (*again[0], *again[1], again[2], again[4]), strict=True)
+    for one, two in one_by_one:
         assert repr(one) == repr(two)
         assert type(one.error) is type(two.error)
