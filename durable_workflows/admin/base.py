@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -54,6 +56,11 @@ class BaseAdmin(ModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         # PostgreSQL's driver refuses to send the character, so no row can have it.
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *place: Any, **named: Any) -> Any:
+        if any("\0" in chosen for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("A chosen row's key has a character in it that no key can have.")
+        return super().response_action(request, queryset, *place, **named)  # since Django 6.1 an action has a place
 
 
 class ReadOnlyAdmin(BaseAdmin):

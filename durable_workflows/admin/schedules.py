@@ -20,17 +20,18 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_workflows import registry, scheduling
 from durable_workflows.admin import backfill, display
-from durable_workflows.admin.base import BaseAdmin
+from durable_workflows.admin.cron_words import words
+from durable_workflows.admin.schedule_figures import ScheduleFigures
 from durable_workflows.admin.schedule_form import DECLARED, ScheduleForm, is_editable
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import Schedule, dialects, planning, reading, ticking
 from durable_workflows.models.transactions import in_write_transaction, write_transaction
 
-TOLD = ("declared", "next_tick", "last_tick", "skipped", "note", "created_at", "updated_at")
+TOLD = ("in_words", "fires", "last_runs", "runs", "declared", "last_tick", "skipped", "note", "created_at", "updated_at")
 TO_THE_SCHEDULE = "schedule"  # where the schedule's own page wants to come back to
 
 
-class ScheduleAdmin(BaseAdmin):
+class ScheduleAdmin(ScheduleFigures):
     """Schedules; what code declares is only paused, resumed and triggered here."""
 
     form = ScheduleForm
@@ -71,7 +72,8 @@ class ScheduleAdmin(BaseAdmin):
     @admin.display(description=_("when"))
     def rule(self, schedule: Schedule) -> SafeString:
         every = gettext("every %(number)g s") % {"number": schedule.interval_seconds or 0}
-        return format_html('<code class="dw-cron">{}</code> {}', schedule.cron or every, schedule.timezone)
+        told = words(schedule.cron) if schedule.cron else ""
+        return format_html('<code class="dw-cron" title="{}">{}</code> {}', told, schedule.cron or every, schedule.timezone)
 
     @admin.display(description=_("next"), ordering="next_fire_at")
     def next_tick(self, schedule: Schedule) -> SafeString | None:

@@ -24,7 +24,7 @@ def client_with(db: None) -> Callable[..., Client]:
     """The browser of a member of the staff with some permissions, on runs by default: ``client_with("view", "cancel")``."""
 
     def make(*verbs: str, on: str = "workflowrun") -> Client:
-        user = User.objects.create_user(f"staff-{'-'.join(verbs)}", is_staff=True)
+        user = User.objects.create_user(f"staff-{on}-{'-'.join(verbs)}", is_staff=True)
         names = [f"{verb}_{on}" for verb in verbs]
         user.user_permissions.set(Permission.objects.filter(codename__in=names, content_type__app_label="durable_workflows"))
         return _client(user)

@@ -17,7 +17,19 @@ from pytest_django.live_server_helper import LiveServer
 from durable_workflows.models import Kind, QueueState, WorkflowRun
 from durable_workflows.states import RunState
 from tests.admin.conftest import RUNS, page_of
-from tests.admin.rows import dumps, error_text, make_attempt, make_message, make_queue, make_run, make_step, make_wait
+from tests.admin.rows import (
+    ago,
+    dumps,
+    error_text,
+    make_attempt,
+    make_message,
+    make_queue,
+    make_run,
+    make_schedule,
+    make_step,
+    make_wait,
+    make_worker,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -28,7 +40,16 @@ pytestmark = [
 ]
 
 QUEUES = "/admin/durable_workflows/queuestate/"
-QUEUE_PAGES = [QUEUES, f"{QUEUES}add/", f"{QUEUES}documents-of-tenants/change/", f"{QUEUES}broken/change/"]
+DASHBOARD = "/admin/durable_workflows/dashboard/"
+DESK = [
+    DASHBOARD,
+    f"{DASHBOARD}?range=week",
+    "/admin/durable_workflows/worker/",
+    "/admin/durable_workflows/worker/web-1-of-a-long-name/change/",
+    "/admin/durable_workflows/schedule/",
+    "/admin/durable_workflows/schedule/every-hour-of-the-week/change/",
+]
+QUEUE_PAGES = [*DESK, QUEUES, f"{QUEUES}add/", f"{QUEUES}documents-of-tenants/change/", f"{QUEUES}broken/change/"]
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 T = TypeVar("T")
 
@@ -115,7 +136,28 @@ def fill() -> WorkflowRun:
     make_wait(run, Kind.RECV, key="paid")
     make_message(run, payload=dumps("x" * 600))
     fill_queues()
+    fill_desk()
     return run
+
+
+def fill_desk() -> None:
+    """What ended, a worker with its hands full, and a schedule with runs."""
+    make_worker("web-1-of-a-long-name", hostname="web-1.of-a-very-long-name.example.internal", queues=["mail", "x" * 60])
+    make_worker("asked", drain_requested_at=ago(minutes=1))
+    make_worker("lost", lost_at=ago(minutes=1))
+    make_schedule("every-hour-of-the-week", timezone="America/Argentina/ComodRivadavia", next_fire_at=ago(minutes=-9))
+    for minutes in range(0, 50, 5):
+        times = {
+            "created_at": ago(minutes=minutes + 2),
+            "started_at": ago(minutes=minutes + 1),
+            "completed_at": ago(minutes=minutes),
+        }
+        make_run(status="SUCCESS", schedule_name="every-hour-of-the-week", **times)
+        make_run(status="ERROR", name="a." + "very_long_" * 12 + "name", **times)
+    for number in range(5):
+        make_run(status="RUNNING", worker_id="web-1-of-a-long-name", queue="y" * 100, claimed_at=ago(minutes=number))
+        make_run(queue="y" * 100, partition_key="z" * 100)
+        make_run(queue="documents-of-tenants", partition_key=f"{'z' * 90}{number}")
 
 
 def fill_queues() -> None:
@@ -268,3 +310,39 @@ def test_a_limit_is_overridden_by_the_keyboard_alone(visit: Callable[..., Any]) 
     assert "was changed successfully" in visit(look)
     queue = QueueState.objects.get()
     assert (queue.paused, queue.overrides) == (True, {"concurrency": 4})
+
+
+def test_a_worker_is_drained_by_clicks(visit: Callable[..., Any]) -> None:
+    make_worker("w1")
+
+    def look(page: Page, url: str) -> list[str]:
+        page.goto(url + DASHBOARD)
+        page.click("text=Workers alive")
+        page.click("#result_list .dw-id")
+        page.click("text=Drain…")
+        said = [page.inner_text("#content h1")]
+        page.click("text=Yes, drain")
+        page.wait_for_url("**/worker/w1/change/")
+        return [*said, page.inner_text("#content-start"), str(page.locator("text=Drain…").count())]
+
+    question, done, buttons = visit(look)
+    assert question == "Drain this worker?"
+    assert "1 worker is asked to end" in done
+    assert "draining" in done
+    assert buttons == "0"
+
+
+def test_a_dashboard_reads_as_a_table_too(visit: Callable[..., Any]) -> None:
+    make_run(status="SUCCESS", created_at=ago(minutes=3), started_at=ago(minutes=2), completed_at=ago(minutes=1))
+
+    def look(page: Page, url: str) -> tuple[bool, str]:
+        page.goto(url + DASHBOARD)
+        table = page.locator(".dw-chart table")
+        hidden = table.is_hidden()
+        page.focus(".dw-chart summary")
+        page.keyboard.press("Enter")
+        return hidden, table.inner_text()
+
+    hidden, text = visit(look)
+    assert hidden
+    assert text.split("\n")[1].split()[1:] == ["1", "0", "0"]

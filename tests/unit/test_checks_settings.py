@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_django import Settings
 from durable_workflows import checks
 from durable_workflows.checks.settings import check_settings
 from durable_workflows.conf import KEYS, Config, config, problems
+from durable_workflows.retention import policy
 
 
 def found(value: Any, settings: Settings) -> dict[str, tuple[str, str]]:
@@ -139,3 +141,40 @@ def test_a_silenced_check_is_silent(settings: Settings) -> None:
     settings.SILENCED_SYSTEM_CHECKS = ["durable_workflows.E001"]
     [message] = check_settings()
     assert message.is_silenced()
+
+
+@pytest.mark.parametrize(
+    ("retention", "said"),
+    [
+        ({"SUCCESS": -1}, "['RETENTION']['SUCCESS'] must be a number of days from 0"),
+        ({"SUCCESS": "30"}, "not '30'"),
+        ({"SUCCESS": True}, "not True"),
+        ({"SUCCESS": float("nan")}, "not nan"),
+        ({"ERROR": timedelta(days=-1)}, "a timedelta, or None (for ever)"),
+        ({"SUCESS": 30}, "has the unknown key 'SUCESS'. The keys are CANCELLED, ERROR"),
+        ({"RUNNING": 30}, "unknown key 'RUNNING'"),
+        ({7: 30}, "unknown key 7"),
+        ({"WORKFLOWS": ["ping"]}, "must be a dict from the names of workflows"),
+        ({"WORKFLOWS": {"ping": "1"}}, "['WORKFLOWS']['ping'] must be a number of days"),
+        ({"WORKFLOWS": {"ping": {"SUCCESS": []}}}, "['WORKFLOWS']['ping']['SUCCESS'] must be"),
+        ({"WORKFLOWS": {"ping": {"WORKFLOWS": {}}}}, "unknown key 'WORKFLOWS'"),
+        ({"WORKFLOWS": {7: 1}}, "a workflow's name is text"),
+    ],
+)
+def test_what_cannot_be_kept_is_an_error_and_nothing_is_deleted(settings: Settings, retention: Any, said: str) -> None:
+    message, hint = found({"RETENTION": retention}, settings)["E006"]
+    assert said in message
+    assert "no worker deletes anything" in hint
+    with pytest.raises(ImproperlyConfigured, match="RETENTION"):
+        policy()
+
+
+def test_a_retention_that_is_no_dict_is_an_error_of_type(settings: Settings) -> None:
+    assert "RETENTION" in found({"RETENTION": 30}, settings)["E003"][0]
+
+
+def test_retentions_that_are_fine(settings: Settings) -> None:
+    for retention in ({}, {"SUCCESS": 0, "ERROR": 0.5, "CANCELLED": None, "MAX_RECOVERY_ATTEMPTS_EXCEEDED": timedelta(hours=1)},
+                      {"WORKFLOWS": {"a": 1, "b": None, "c": {}, "d": {"ERROR": timedelta(0)}}}):  # fmt: skip
+        assert found({"RETENTION": retention}, settings) == {}
+        policy()

@@ -91,7 +91,7 @@ def _now(following: Following) -> list[Cell]:
     text = following.situation.text
     return [
         state(run.status),
-        Cell(f" for {duration(present() - since)}" if run.started_at else ""),
+        Cell(f" · {duration(present() - since)} since it began" if run.started_at else ""),
         Cell(f"  {text}", "quiet"),
     ]
 
