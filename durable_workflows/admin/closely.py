@@ -12,13 +12,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from durable_workflows.admin.display import minute, moment, present, short_id
-from durable_workflows.admin.situation import Situation, queues_of, said, sentence, situations
 from durable_workflows.models import Kind, Turn, Wait, Worker, WorkflowRun, dialects
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.places import occupied_by
 from durable_workflows.models.presence import alive
 from durable_workflows.models.rates import Window
 from durable_workflows.models.rules import FREE, Rules
+from durable_workflows.situation import Situation, queues_of, said, sentence, situations
 from durable_workflows.states import RunState
 
 S = RunState

@@ -9,8 +9,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from durable_workflows.admin import display
-from durable_workflows.admin.situation import Situation
 from durable_workflows.models import WorkflowRun
+from durable_workflows.situation import Situation
 from durable_workflows.states import RunState
 
 

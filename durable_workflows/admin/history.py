@@ -16,9 +16,9 @@ from django.db.models import Model, Q, QuerySet
 
 from durable_workflows.admin import display
 from durable_workflows.admin.sight import Row, Sight
-from durable_workflows.admin.situation import sentence
 from durable_workflows.admin.stepmenu import Menu, no_menu
 from durable_workflows.models import Event, Kind, Message, StepAttempt, StepRun, StreamEntry, Wait, WorkflowRun
+from durable_workflows.situation import sentence
 from durable_workflows.states import RunState
 
 SHOWN = 200  # rows of a table

@@ -18,9 +18,9 @@ from durable_workflows.admin import display, looking
 from durable_workflows.admin.filters import RunFilter
 from durable_workflows.admin.looking import Count, Look, Page, Place, is_few
 from durable_workflows.admin.search import Search
-from durable_workflows.admin.situation import situations
 from durable_workflows.admin.timespan import TimeFilter
 from durable_workflows.models import WorkflowRun
+from durable_workflows.situation import situations
 
 AFTER, BEFORE = "after", "before"
 NEWEST_FIRST, OLDEST_FIRST = ["-created_at", "-pk"], ["created_at", "pk"]

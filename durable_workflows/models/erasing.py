@@ -20,13 +20,11 @@ from durable_workflows.filtering import RunFilter
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.events import Event
 from durable_workflows.models.filtering import fitting
-from durable_workflows.models.keeping import batches, refuse_unfinished
+from durable_workflows.models.keeping import batches, locked_family, refuse_unfinished
 from durable_workflows.models.messages import Message
 from durable_workflows.models.runs import WorkflowRun
-from durable_workflows.models.steering import require
 from durable_workflows.models.steps import StepAttempt, StepRun
 from durable_workflows.models.streams import StreamEntry
-from durable_workflows.models.waking import lock
 from durable_workflows.serializers import erased, erased_error
 
 PAYLOADS: tuple[tuple[type[Model], str], ...] = (
@@ -45,9 +43,7 @@ def erase(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, copies: bo
     :returns: the ids of all runs that were erased.
     :raises WorkflowNotFound: if an id is unknown, :raises InvalidUse: if one has not come to an end.
     """
-    known = lock(connection, run_ids)
-    require(run_ids, known)
-    family = _with_copies(connection, known) if copies else known
+    family = locked_family(connection, run_ids, _with_copies if copies else None)
     refuse_unfinished(connection, family, "erased")
     for ids in batches(family):
         _erase_some(connection, ids)

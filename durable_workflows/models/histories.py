@@ -99,6 +99,8 @@ def close(connection: BaseDatabaseWrapper, run: WorkflowRun) -> int:
 
     :returns: the key of the row that must stay.
     """
+    if connection.vendor == "mysql":  # which will lock all messages: before the step, as ``recv`` does, so that none fails
+        list(present(connection, Message.objects.using(connection.alias).filter(run_id=run.pk)).values_list("pk", flat=True))
     for _ in range(ENOUGH):
         position = last(connection, run.pk, run.generation) + 1
         place: dict[str, Any] = {"run_id": run.pk, "generation": run.generation, "branch": "", "position": position}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -28,23 +28,40 @@ def delete(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, children:
     :param children: also their children, and theirs, which must have finished too.
     :raises WorkflowNotFound: if an id is unknown, :raises InvalidUse: if one has not come to an end; nothing is deleted then.
     """
-    known = lock(connection, run_ids)
-    require(run_ids, known)
-    family = with_children(connection, known) if children else known
+    family = locked_family(connection, run_ids, with_children if children else None)
     refuse_unfinished(connection, family, "deleted")
     for ids in batches(family):
         delete_some(WorkflowRun, connection.alias, ids)
     return len(family)
 
 
+Relatives = Callable[[BaseDatabaseWrapper, set[str]], set[str]]
+
+
+def locked_family(connection: BaseDatabaseWrapper, run_ids: Sequence[str], relatives: Relatives | None) -> set[str]:
+    """
+    Lock runs and their relatives, all in one order: two who lock overlapping families must not wait for each other.
+
+    :param relatives: gives some runs with their relatives; None: there are none.
+    :returns: all of them.
+    :raises WorkflowNotFound: if an id is unknown.
+    """
+    asked = set(run_ids)
+    family = relatives(connection, asked) if relatives else asked
+    known = lock(connection, family)
+    require(run_ids, known)
+    while relatives and (born := relatives(connection, known) - family):  # before its parent was locked
+        known, family = known | lock(connection, born), family | born
+    return known
+
+
 def refuse_unfinished(connection: BaseDatabaseWrapper, run_ids: Collection[str], deed: str) -> None:
     """
-    Lock runs, and see that each has come to an end.
+    See that each of these locked runs has come to an end.
 
     :param deed: what is to be done to them, for the error.
     :raises InvalidUse: if one has not.
     """
-    lock(connection, run_ids)
     for ids in batches(run_ids):
         found = WorkflowRun.objects.using(connection.alias).filter(pk__in=ids).exclude(status__in=TERMINAL).order_by("pk")
         if connection.features.has_select_for_update:  # a plain SELECT may look at an old snapshot

@@ -132,6 +132,22 @@ class _Listener:
             raw.close()
 
 
+def come_through(patience: float) -> bool:
+    """
+    Whether a hint that is sent on this thread's connection is heard, within so many seconds, by a session that listens.
+
+    On PostgreSQL, and outside of a transaction, which would send it only at its end.
+    """
+    raw: Any = psycopg.connect(**{**dialects.connection().get_connection_params(), "autocommit": True})
+    try:
+        raw.execute(f"LISTEN {CHANNEL}")
+        with dialects.connection().cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+        return any(True for _ in raw.notifies(timeout=patience, stop_after=1))
+    finally:
+        raw.close()
+
+
 class _Watcher:
     def __init__(self, heard: Callable[[], None], path: str) -> None:
         self.heard = heard

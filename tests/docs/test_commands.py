@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, get_commands, load_command_class
 
+from durable_workflows.management.commands.durable import SUBCOMMANDS
 from tests.docs.snippets import COMMANDS, DOCUMENTS, snippets
 from tests.processes import ROOT
 
@@ -102,3 +103,17 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
             dead.append(target)
     assert not dead
+
+
+def test_every_subcommand_has_a_heading() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text()
+    told = set(re.findall(r"`durable (\w+)`", "".join(re.findall(r"^#+ .*", text, re.MULTILINE))))
+    assert told == {each.name for each in SUBCOMMANDS}
+
+
+def test_every_finding_of_the_doctor_is_told() -> None:
+    sources = (ROOT / "durable_workflows" / "management" / "durable" / "doctor").glob("*.py")
+    code = "".join(path.read_text() for path in sources)
+    ids = set(re.findall(r'(?:\bid=|^        )"([a-z]+(?:-[a-z]+)*)",', code, re.MULTILINE))
+    section = (ROOT / "docs" / "commands.md").read_text().partition("## The doctor")[2].partition("\n## ")[0]
+    assert ids == set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE))

@@ -10,10 +10,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from durable_workflows.admin.situation import sentence
 from durable_workflows.admin.timeline.bars import SLEEPS, Bar, executed, failed_attempts, outcome, queued, so_far, summed_up
 from durable_workflows.admin.timeline.reading import Rows
 from durable_workflows.models import Kind, Wait, WorkflowRun
+from durable_workflows.situation import sentence
 from durable_workflows.states import RunState
 
 S = RunState

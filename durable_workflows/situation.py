@@ -13,13 +13,13 @@ from django.db.models import Count, F, Min
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from durable_workflows.admin.display import minute, short_id
 from durable_workflows.limits import NO_LIMITS
 from durable_workflows.models import Kind, QueueState, Stranded, Turn, Wait, WorkflowRun, dialects, presence
 from durable_workflows.models.rules import FREE, Rules, rules_of
 from durable_workflows.models.runs import Saga
 from durable_workflows.models.steering import LEASED
 from durable_workflows.states import UNFINISHED, RunState
+from durable_workflows.words import minute, short_id
 
 S = RunState
 
@@ -95,7 +95,7 @@ def _alarm(run: WorkflowRun, around: Around) -> str:
 
 
 def _noted(text: str, run: WorkflowRun) -> str:
-    note = getattr(run, "note_head", "")  # annotated by the admin's queryset
+    note = getattr(run, "note_head", "")  # annotated by the querysets of lists: notes may be long
     return f"{text} ({note})" if note else text
 
 
