@@ -33,11 +33,14 @@ from __future__ import annotations
 from durable_workflows.serializers.errors import dump_error, erased_error, lost_of, message_of
 from durable_workflows.serializers.hints import register_annotations
 from durable_workflows.serializers.payloads import dumps, dumps_call, erased, is_erased, is_stored, loads
+from durable_workflows.serializers.plain import as_plain, as_stored
 from durable_workflows.serializers.registered import register_type
 from durable_workflows.serializers.revival import ErrorSummary, error_summary, failed_step, load_error
 
 __all__ = [
     "ErrorSummary",
+    "as_plain",
+    "as_stored",
     "dump_error",
     "dumps",
     "dumps_call",
