@@ -14,8 +14,8 @@ from durable_workflows.api.shapes import PROBLEM, Shape, reference
 JSON = "application/json"
 EVERYWHERE = (problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.CSRF, problems.UNAVAILABLE)
 ABOUT = (
-    "What scripts and other services see and do of durable workflows. For active members of the staff with the permission that an"
-    " operation names. What a session's cookie authenticates needs Django's CSRF token too, in the header `X-CSRFToken`."
+    "What scripts and other services see and do of durable workflows. For active members of the staff with the permission"
+    " that an operation names. Requests with a session's cookie need Django's CSRF token too, in the header `X-CSRFToken`."
 )
 
 

@@ -97,9 +97,9 @@ ENDPOINTS = (
             Field("kwargs", OBJECT, "Keyword arguments, plain JSON.", default={}),
             Field("workflow_id", ID, "The run's id, by which a repetition is known; left out: a new one."),
             Field("queue", QUEUE, "Left out: the workflow's own."),
-            Field("timeout", TIMEOUT, "Seconds until it is cancelled; null: never; left out: as it declares.", False, LEFT_OUT),
+            Field("timeout", TIMEOUT, "Seconds until it is cancelled; null: none.", False, LEFT_OUT),
             Field("attributes", ATTRIBUTES, "To search for it by.", default={}),
-            Field("priority", whole(1), "Lower goes first. It needs a queue, as an id for deduplication, a delay and a key do."),
+            Field("priority", whole(1), "Lower goes first. Needs a queue, as an id for deduplication, a delay and a key do."),
             Field("deduplication_id", filled(), "At most one unfinished run of the queue has it."),
             Field("duplication_policy", choice("reject", "return-existing"), "What a second one meets."),
             Field("delay", SECONDS, "Seconds before which it is not started."),
@@ -107,6 +107,7 @@ ENDPOINTS = (
             Field("app_version", filled(options.VERSION_MAX_LENGTH), "Only workers of this version execute it."),
         ),
         about="Start a workflow.\n\n201: there is a new run. 200: there was a run of this id, or one that holds the"
-        " deduplication id, and nothing was started. 409: the id is that of another workflow's run. It runs on behalf of the user who asks.",
+        " deduplication id, and nothing was started. 409: the id is that of another workflow's run. It runs on behalf of the"
+        " user who asks.",
     ),
 )  # fmt: skip

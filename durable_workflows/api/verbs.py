@@ -1,7 +1,7 @@
 """
 What is done to runs: each verb for one run, whose id is in the address, and for several, whose ids are in the body.
 
-Both call the functions of ``steering`` and ``keeping`` for several runs, which are all or nothing; the log has an entry for each.
+Both call the functions of ``steering`` and ``keeping`` for several runs, which are all or nothing; each has its log entry.
 """
 
 from __future__ import annotations
@@ -58,26 +58,27 @@ class Verb:
             runs = WorkflowRun.objects.using(connection.alias)
             if self.removes:  # there is nothing left to name afterwards
                 audit.log(call.user, self.logged, runs.filter(pk__in=ids), audit.DELETION)
+            is_there = values.get("workflow_id") is not None and runs.filter(pk=values["workflow_id"]).exists()
             made = self.call(ids, values)
-            if not self.removes:
+            if not self.removes and not is_there:
                 audit.log(call.user, self.logged, runs.filter(pk__in=ids))
-            return self._answer(call, [handle.workflow_id for handle in made] if self.makes else ids)
+            return self._answer(call, [handle.workflow_id for handle in made] if self.makes else ids, is_new=not is_there)
 
         return _as_things_stand(partial(in_write_transaction, deed))
 
-    def _answer(self, call: Call, ids: Ids) -> Answer:
+    def _answer(self, call: Call, ids: Ids, *, is_new: bool) -> Answer:
         if self.removes:
             return Answer(status=204)
-        status = 201 if self.makes else 200
+        status = 201 if self.makes and is_new else 200
         if not call.subject:
             return Answer({"runs": handles(ids)}, status)
-        return Answer(handle_of(ids[0]), status, run=ids[0] if self.makes else None)
+        return Answer(handle_of(ids[0]), status, run=ids[0] if status == 201 else None)
 
     def endpoints(self) -> Iterator[Endpoint]:
         """The one for a run, and the one for several."""
-        status = 204 if self.removes else 201 if self.makes else 200
+        statuses = (204,) if self.removes else (200, 201) if self.makes else (200,)
         common: dict[str, Any] = {
-            "permission": self.permission, "act": self.act, "statuses": (status,), "problems": (NOT_FOUND, CONFLICT),
+            "permission": self.permission, "act": self.act, "statuses": statuses, "problems": (NOT_FOUND, CONFLICT),
         }  # fmt: skip
         one, several = (None, None) if self.removes else (HANDLE, HANDLES)
         path = "runs/{workflow_id}"
@@ -128,7 +129,7 @@ VERBS = (
     Verb(
         name="retry", permission="retry_workflowrun", logged="Retried by the API.",
         call=lambda ids, values: steering.retry_workflows(ids),
-        about="Let a failed run go on from the step that failed.\n\nWhat succeeded before is kept. Others are left as they are.",
+        about="Let a failed run go on from the step that failed.\n\nWhat succeeded before is kept. Others are left alone.",
     ),
     Verb(
         name="fork", permission="fork_workflowrun", logged="Forked by the API.", call=_fork, makes=True,
@@ -139,9 +140,9 @@ VERBS = (
             Field("queue", QUEUE, "Where it queues."),
             Field("app_version", text(VERSION_MAX_LENGTH), "Only workers of this version execute it."),
             Field("replacement_children", PAIRS_OF_IDS, "Ids of children, and of those that are to stand there instead."),
-            Field("workflow_id", ID, "The new run's id."),
+            Field("workflow_id", ID, "The new run's id, by which a repetition is known."),
         ],
-        about="Make another run that has done what this one did before a step.",
+        about="Make another run that has done what this one did before a step.\n\n201: there is a new run. 200: there was one.",
     ),
     Verb(
         name="rewind", permission="fork_workflowrun", logged="Rewound by the API.",
