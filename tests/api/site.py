@@ -92,3 +92,14 @@ def breaking(request: HttpRequest) -> Any:
 def nonsense(request: HttpRequest) -> Any:
     """No user at all."""
     return True
+
+
+def pack(order: Any, *, gift: bool = False) -> Any:
+    """The workflow of docs/api.md."""
+    durable.set_event("state", "packed")
+    return {"order": order, "gift": gift}
+
+
+def deliver(order: Any) -> Any:
+    """The other one."""
+    return durable.recv("paid")

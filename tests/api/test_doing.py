@@ -182,7 +182,7 @@ class TestWhoAsks:
         user = User.objects.create_superuser("root")
         client = Client(enforce_csrf_checks=True)
         client.force_login(user)
-        ask = lambda **headers: client.post("/durable/api/runs", START, "application/json", headers=headers)  # noqa: E731  short
+        ask = lambda **headers: client.post("/durable/api/runs", START, "application/json", headers=headers)  # noqa: E731  asked four times, in four ways
         problem(ask(), 403, "csrf")
         client.cookies["csrftoken"] = "t" * 32
         problem(ask(**{"X-CSRFToken": "u" * 32}), 403, "csrf")

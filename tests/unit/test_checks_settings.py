@@ -139,3 +139,21 @@ def test_a_silenced_check_is_silent(settings: Settings) -> None:
     settings.SILENCED_SYSTEM_CHECKS = ["durable_workflows.E001"]
     [message] = check_settings()
     assert message.is_silenced()
+
+
+def somebody(request: Any) -> None:
+    """What the API may ask."""
+
+
+async def later(request: Any) -> None:
+    """What it cannot wait for."""
+
+
+def test_who_authenticates_for_the_api_must_be_there(settings: Settings) -> None:
+    here = "tests.unit.test_checks_settings"
+    assert found({"API_AUTHENTICATE": f"{here}.somebody"}, settings) == {}
+    for path in (f"{here}.nobody", "no.such.module", "nothing", f"{here}.here", f"{here}.later", "os.sep"):
+        message, hint = found({"API_AUTHENTICATE": path}, settings)["E007"]
+        assert path in message
+        assert "shop.auth" in hint
+    assert set(found({"API_AUTHENTICATE": somebody}, settings)) == {"E003"}
