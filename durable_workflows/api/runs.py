@@ -48,7 +48,7 @@ def told(row: Mapping[str, Any], sight: Sight, payloads: Mapping[str, str]) -> d
         **{name: row[name] for name in AS_THEY_ARE},
         **{name: row[column] for name, column in RENAMED.items()},
         **seen,
-        "attributes": sight.attributes(row["attributes"], seen["withheld"]),
+        "attributes": sight.attributes(row, seen["withheld"]),
         "note": sight.note(row["note"], seen["withheld"]),
         "priority": row["priority"] or None,
         "queue_partition_key": row["partition_key"] or None,

@@ -22,8 +22,12 @@ REASONS = (HIDDEN, ERASED, TOO_LARGE, UNREADABLE)
 Row = Mapping[str, Any]
 
 
-def redacted(text: str) -> str:
-    """The JSON text of a payload without what nobody is to read."""
+def redacted(text: str, row: Row, column: str) -> str:
+    """
+    The JSON text of a payload without what nobody is to read: the one place through which all of them pass.
+
+    :param row: in which it stands; that of a run has the workflow's ``name``, that of an event its ``key``.
+    """
     return text
 
 
@@ -73,7 +77,9 @@ class Sight:
             return None, HIDDEN
         if text is None:
             return None, TOO_LARGE
-        return (None, ERASED) if is_erased(text) else self._shown(text, as_stored if self.raw else as_plain)
+        if is_erased(text):
+            return None, ERASED
+        return _read(redacted(text, row, column), as_stored if self.raw else as_plain)
 
     def _error(self, row: Row, column: str) -> tuple[Any, str]:
         length, text = row[f"{column}_length"], row[f"{column}_text"]
@@ -83,22 +89,17 @@ class Sight:
             return None, TOO_LARGE
         if not self.payloads:
             return {"type": error_summary(text).type, "message": None, "traceback": None}, HIDDEN
-        return self._shown(text, as_stored) if self.raw else (error_summary(redacted(text))._asdict(), "")
+        text = redacted(text, row, column)
+        return _read(text, as_stored) if self.raw else (error_summary(text)._asdict(), "")
 
-    def _shown(self, text: str, read: Callable[..., Any]) -> tuple[Any, str]:
-        try:
-            return read(redacted(text), what="payload"), ""
-        except PayloadCorrupted:
-            return None, UNREADABLE
-
-    def attributes(self, stored: Any, withheld: dict[str, str]) -> Any:
+    def attributes(self, row: Row, withheld: dict[str, str]) -> Any:
         """A run's attributes, which are plain JSON; if they are not shown, ``withheld`` is told why."""
-        if not stored:
+        if not row["attributes"]:
             return {}
         if not self.payloads:
             withheld["attributes"] = HIDDEN
             return None
-        return json.loads(redacted(json.dumps(stored)))
+        return json.loads(redacted(json.dumps(row["attributes"]), row, "attributes"))
 
     def note(self, text: str | None, withheld: dict[str, str]) -> str | None:
         """A text that may quote an exception; likewise."""
@@ -106,3 +107,10 @@ class Sight:
             withheld["note"] = HIDDEN
             return None
         return text
+
+
+def _read(text: str, read: Callable[..., Any]) -> tuple[Any, str]:
+    try:
+        return read(text, what="payload"), ""
+    except PayloadCorrupted:
+        return None, UNREADABLE

@@ -18,7 +18,7 @@ from durable_workflows.api.endpoints import Answer, Call, Endpoint
 from durable_workflows.api.fields import LEFT_OUT, Field
 from durable_workflows.api.handles import handle_of
 from durable_workflows.api.kinds import ATTRIBUTES, ID, LIST, OBJECT, QUEUE, SECONDS, TIMEOUT, choice, filled, whole
-from durable_workflows.api.problems import CONFLICT, DEDUPLICATED, NOT_FOUND
+from durable_workflows.api.problems import CONFLICT, DEDUPLICATED, NOT_FOUND, Problem
 from durable_workflows.api.run_shapes import HANDLE
 from durable_workflows.definitions import Workflow
 from durable_workflows.engine.starting import new_run
@@ -54,9 +54,13 @@ def start_run(call: Call) -> Answer:
 
 def _workflow(name: str) -> Workflow:
     """Steps are parts of workflows, and not for others to start."""
-    found = registry.find(name)
+    try:
+        found = registry.find(name)
+    except WorkflowNotRegistered:
+        found = None
     if not isinstance(found, Workflow):
-        raise WorkflowNotRegistered(name)
+        detail = f"No workflow is registered as {name!r} in the process that answers. Give the whole name, as its runs have it."
+        raise Problem(NOT_FOUND, detail, parameter="workflow")
     return found
 
 
