@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
 SETTING = "DURABLE_WORKFLOWS"
 MOST_SECONDS = 10**9  # some thirty years
@@ -46,6 +48,7 @@ class Config:
     retention: Mapping[str, Any] = field(default_factory=dict)  # days for which ended runs are kept; see ``retention``
     workflows_module: str = "workflows"  # autodiscovered in each installed app
     redact: Sequence[str] = REDACT  # keys of payloads whose values nobody reads in the admin
+    api_authenticate: str = ""  # the dotted path of a callable by which requests of the API are authenticated, beside sessions
 
 
 KEYS = {field.name.upper(): field.name for field in fields(Config)}
@@ -124,6 +127,25 @@ def workflows_module() -> str:
     value = getattr(settings, SETTING, None)
     found = value.get("WORKFLOWS_MODULE", "workflows") if isinstance(value, Mapping) else "workflows"
     return found if isinstance(found, str) else "workflows"
+
+
+def callable_named(key: str) -> Callable[..., Any] | None:
+    """
+    The callable that a setting names by its dotted path; None if the setting is empty. Settings are code, and no rows.
+
+    :param key: the setting's, as a field of ``Config``.
+    :raises ImproperlyConfigured: if there is no such callable.
+    """
+    path = getattr(config(), key)
+    if not path:
+        return None
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"{SETTING}[{key.upper()!r}] is {path!r}, which cannot be imported: {error}") from error
+    if not callable(found) or iscoroutinefunction(found):
+        raise ImproperlyConfigured(f"{SETTING}[{key.upper()!r}] is {path!r}, which is no plain function that can be called.")
+    return found  # type: ignore[no-any-return]  # callable() says no more
 
 
 def project_setting(name: str) -> Any:

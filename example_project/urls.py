@@ -17,5 +17,6 @@ urlpatterns = [
     path("library/", include("example_project.library.urls")),
     path("hooks/", include("example_project.hooks.urls")),
     path("approvals/", include("example_project.approvals.urls")),
+    path("durable/api/", include("durable_workflows.api.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -89,7 +89,12 @@ def _out_of_range(given: Mapping[str, Any]) -> list[checks.CheckMessage]:
         checks.Error(problem, hint="Change the value, or leave the key out.", id="durable_workflows.E003")
         for problem in conf.problems(made)
     ]
-    return [*wrong, *_long_version(made.app_version), *_retention(made)]
+    return [
+        *wrong,
+        *_long_version(made.app_version),
+        *_retention(made),
+        *([] if wrong else _not_callable("api_authenticate")),
+    ]
 
 
 def _long_version(version: str) -> list[checks.CheckMessage]:
@@ -108,3 +113,12 @@ def _long_version(version: str) -> list[checks.CheckMessage]:
 def _retention(made: Config) -> list[checks.CheckMessage]:
     hint = "Until it is mended, no worker deletes anything. Write for example {'SUCCESS': 30, 'CANCELLED': 30}."
     return [checks.Error(problem, hint=hint, id="durable_workflows.E006") for problem in retention.problems(made.retention)]
+
+
+def _not_callable(key: str) -> list[checks.CheckMessage]:
+    try:
+        conf.callable_named(key)
+    except ImproperlyConfigured as problem:
+        hint = "Name a function that takes the request and returns a user or None: 'shop.auth.user_of_token'."
+        return [checks.Error(str(problem), hint=hint, id="durable_workflows.E007")]
+    return []

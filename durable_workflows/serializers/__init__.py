@@ -33,12 +33,15 @@ from __future__ import annotations
 from durable_workflows.serializers.errors import Origin, dump_error, erased_error, lost_of, message_of
 from durable_workflows.serializers.hints import register_annotations
 from durable_workflows.serializers.payloads import dumps, dumps_call, erased, is_erased, is_stored, loads, rows_in
+from durable_workflows.serializers.plain import as_plain, as_stored
 from durable_workflows.serializers.registered import register_type
 from durable_workflows.serializers.revival import ErrorSummary, error_summary, load_error, origin_of
 
 __all__ = [
     "ErrorSummary",
     "Origin",
+    "as_plain",
+    "as_stored",
     "dump_error",
     "dumps",
     "dumps_call",

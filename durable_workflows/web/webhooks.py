@@ -27,12 +27,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 
+from durable_workflows.bodies import Refusal, read_body, read_json
 from durable_workflows.exceptions import InvalidUse, NotSerializable, WorkflowConflict
 from durable_workflows.models.transactions import in_write_transaction
 from durable_workflows.options import SetWorkflowID
 from durable_workflows.primitives import start_workflow
 from durable_workflows.queues import options_target
-from durable_workflows.web.events import Refusal, WebhookEvent, from_header, read_body, read_json, valid_event_id
+from durable_workflows.web.events import WebhookEvent, from_header, valid_event_id
 from durable_workflows.web.secrets import Source, secrets_of, valid_source
 from durable_workflows.web.signatures import BodySignature, TimedSignature, Verify
 

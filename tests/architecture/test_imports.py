@@ -57,10 +57,10 @@ def test_functions_import_only_at_the_door_and_in_the_wiring() -> None:
     assert not late, f"Import at the top of the file, or go through durable_workflows.runtime: {late}"
 
 
-def test_modules_are_loaded_by_name_only_at_the_door_and_in_the_wiring() -> None:
+def test_modules_are_loaded_by_name_only_at_the_door_in_the_wiring_and_for_settings() -> None:
     loads = [
         module.at(node)
-        for module in outside("runtime", "apps")
+        for module in outside("runtime", "apps", "conf")  # what a project's settings name is code
         for node in ast.walk(module.tree)
         if module.meaning(node) in LOADERS
     ]

@@ -178,3 +178,21 @@ def test_retentions_that_are_fine(settings: Settings) -> None:
                       {"WORKFLOWS": {"a": 1, "b": None, "c": {}, "d": {"ERROR": timedelta(0)}}}):  # fmt: skip
         assert found({"RETENTION": retention}, settings) == {}
         policy()
+
+
+def somebody(request: Any) -> None:
+    """What the API may ask."""
+
+
+async def later(request: Any) -> None:
+    """What it cannot wait for."""
+
+
+def test_who_authenticates_for_the_api_must_be_there(settings: Settings) -> None:
+    here = "tests.unit.test_checks_settings"
+    assert found({"API_AUTHENTICATE": f"{here}.somebody"}, settings) == {}
+    for path in (f"{here}.nobody", "no.such.module", "nothing", f"{here}.here", f"{here}.later", "os.sep"):
+        message, hint = found({"API_AUTHENTICATE": path}, settings)["E007"]
+        assert path in message
+        assert "shop.auth" in hint
+    assert set(found({"API_AUTHENTICATE": somebody}, settings)) == {"E003"}
