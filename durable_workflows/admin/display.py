@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from durable_workflows import words
-from durable_workflows.admin.redaction import CLOSING, OPENING, TOKEN, redacted
 from durable_workflows.conf import config
+from durable_workflows.redaction import CLOSING, OPENING, TOKEN, redacted
 from durable_workflows.serializers import is_erased
 from durable_workflows.states import RunState
 

@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from durable_workflows.admin import display
 from durable_workflows.admin.history import History, Section
 from durable_workflows.admin.lineage import lineage
-from durable_workflows.admin.redaction import redacted
 from durable_workflows.admin.timeline import Where, timeline
 from durable_workflows.models import StepRun, WorkflowRun
+from durable_workflows.redaction import redacted
 from durable_workflows.states import TERMINAL
 
 

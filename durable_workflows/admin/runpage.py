@@ -19,14 +19,14 @@ from django.utils.translation import get_language, gettext
 
 from durable_workflows.admin import display, live, page, whole
 from durable_workflows.admin.base import ReadOnlyAdmin
-from durable_workflows.admin.closely import situation
 from durable_workflows.admin.history import History, place_of
-from durable_workflows.admin.redaction import secret_positions
 from durable_workflows.admin.sight import Sight, may_see_payloads
 from durable_workflows.admin.stepmenu import STEP_ACTIONS, Menu, StepAction, menu
 from durable_workflows.admin.timeline import MOST_OPEN, Where
 from durable_workflows.admin.verbs import VERBS, Verb
+from durable_workflows.closely import situation
 from durable_workflows.models import WorkflowRun
+from durable_workflows.redaction import secret_positions
 from durable_workflows.situation import Situation
 
 TEMPLATES = "admin/durable_workflows/workflowrun"

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from durable_workflows.admin import display
 from durable_workflows.admin.display import CLIP, Clipped
-from durable_workflows.admin.redaction import is_secret, redacted
+from durable_workflows.redaction import is_secret, redacted
 from durable_workflows.serializers import error_summary
 
 ERROR_CLIP = 64_000  # characters of a stored error that are read: room for its traceback

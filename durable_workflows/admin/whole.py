@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 
-from durable_workflows.admin.redaction import REDACTED, is_secret, redacted, secret_positions
 from durable_workflows.models import Event, Message, StepAttempt, StepRun, StreamEntry, WorkflowRun
+from durable_workflows.redaction import REDACTED, is_secret, redacted, secret_positions
 
 # Of each kind of row the columns that may be asked for, and the one that names the value.
 ROWS: dict[str, tuple[type[Any], frozenset[str], str]] = {

@@ -10,7 +10,9 @@ from typing import Any, Final
 from django.db.models import Case, F, TextField, Value, When
 from django.db.models.functions import Length
 
+from durable_workflows import redaction
 from durable_workflows.exceptions import PayloadCorrupted
+from durable_workflows.redaction import REDACTED, is_secret, secret_positions
 from durable_workflows.serializers import as_plain, as_stored, error_summary, is_erased
 
 PERMISSION: Final = "view_payload_workflowrun"
@@ -24,11 +26,13 @@ Row = Mapping[str, Any]
 
 def redacted(text: str, row: Row, column: str) -> str:
     """
-    The JSON text of a payload without what nobody is to read: the one place through which all of them pass.
+    The JSON text of a payload without what nobody is to read, as ``REDACT`` says: the one place through which all pass.
 
-    :param row: in which it stands; that of a run has the workflow's ``name``, that of an event its ``key``.
+    :param row: in which it stands; that of a run has the workflow's ``name``, those of events and streams their ``key``.
     """
-    return text
+    if is_secret(row.get("key") or row.get("topic") or ""):
+        return REDACTED
+    return redaction.redacted(text, secret_positions(row["name"]) if column == "inputs" else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

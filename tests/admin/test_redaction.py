@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from durable_workflows import workflow
 from durable_workflows.admin import display
-from durable_workflows.admin.redaction import REDACTED, is_secret, redacted
 from durable_workflows.checks.settings import check_settings
 from durable_workflows.conf import config
 from durable_workflows.models import Kind
+from durable_workflows.redaction import REDACTED, is_secret, redacted
 from tests.admin.conftest import page_of
 from tests.admin.html import read
 from tests.admin.rows import (

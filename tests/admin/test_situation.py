@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from durable_workflows.admin.closely import situation
+from durable_workflows.closely import situation
 from durable_workflows.models import Kind, QueueStart, Turn, Wait, Worker, WorkflowRun
 from durable_workflows.models.dialects import DatabaseNow
 from tests.admin.rows import CHECKOUT, ago, make_queue, make_run, make_wait, make_worker

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
 from durable_workflows.management.durable.text import plain, plain_error
 from durable_workflows.models import Event, Message, StepAttempt, StepRun, StreamEntry, Wait, WorkflowRun
+from durable_workflows.redaction import secret_positions
 from durable_workflows.situation import Situation, sentence
 from durable_workflows.states import RunState
 from durable_workflows.status import WorkflowStatus
@@ -36,13 +38,15 @@ def _value(run: WorkflowRun, name: str, payloads: bool) -> Any:
     if name == "delay_until":
         return run.due_at if run.status == RunState.DELAYED else None
     if name == "attributes":
-        return dict(run.attributes or {})
+        return plain(json.dumps(run.attributes or {}))
     found = getattr(run, RENAMED.get(name, name))
     return found or None if name in ("priority", "queue_partition_key") else found
 
 
 def _payload(run: WorkflowRun, name: str) -> Any:
-    return plain_error(run.error) if name == "error" else plain(run.inputs if name == "input" else run.output)
+    if name == "error":
+        return plain_error(run.error)
+    return plain(run.inputs, positions=secret_positions(run.name)) if name == "input" else plain(run.output)
 
 
 def step_document_of(step: StepRun) -> dict[str, Any]:
@@ -74,7 +78,8 @@ def wait_document_of(wait: Wait) -> dict[str, Any]:
 def message_document_of(message: Message) -> dict[str, Any]:
     """A message, received or not."""
     return {
-        "topic": message.topic or None, "message": plain(message.payload), "idempotency_key": message.idempotency_key,
+        "topic": message.topic or None, "message": plain(message.payload, key=message.topic),
+        "idempotency_key": message.idempotency_key,
         "sender": message.sender_id, "sent_at": message.created_at, "received_at": message.consumed_at,
         "received_by_step": message.consumed_position,
     }  # fmt: skip
@@ -82,12 +87,17 @@ def message_document_of(message: Message) -> dict[str, Any]:
 
 def event_document_of(event: Event) -> dict[str, Any]:
     """A value of an event."""
-    return {"key": event.key, "value": plain(event.value), "step_id": event.position, "created_at": event.created_at}
+    return {
+        "key": event.key,
+        "value": plain(event.value, key=event.key),
+        "step_id": event.position,
+        "created_at": event.created_at,
+    }
 
 
 def entry_document_of(entry: StreamEntry) -> dict[str, Any]:
     """A value of a stream, or its end."""
     return {
-        "key": entry.key, "offset": entry.offset, "value": plain(entry.value), "closes": entry.closes,
+        "key": entry.key, "offset": entry.offset, "value": plain(entry.value, key=entry.key), "closes": entry.closes,
         "created_at": entry.created_at,
     }  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from durable_workflows.closely import situation
 from durable_workflows.management.durable import selecting
 from durable_workflows.management.durable.facts import document_of
 from durable_workflows.management.durable.history import SECTIONS, History, Section
@@ -14,9 +16,9 @@ from durable_workflows.management.durable.output import Output
 from durable_workflows.management.durable.parsing import add_run, positive
 from durable_workflows.management.durable.subcommand import DONE, Subcommand
 from durable_workflows.management.durable.tables import Cell, Column, Table, state
-from durable_workflows.management.durable.text import CLIP, clip_front, readable, short
+from durable_workflows.management.durable.text import CLIP, clip_front, plain, readable, short
 from durable_workflows.models import WorkflowRun
-from durable_workflows.situation import Situation, situations
+from durable_workflows.situation import Situation
 from durable_workflows.words import duration, elapsed, moment, split_name
 
 ROWS = 50
@@ -31,7 +33,7 @@ def _arguments(parser: ArgumentParser) -> None:
 def _run(output: Output, given: Namespace) -> int:
     run = selecting.run(given.run)
     run.note_head = run.note  # type: ignore[attr-defined]  # where lists have the beginning of it
-    about = situations([run])[run.pk]
+    about = situation(run)
     if output.json:
         output.document(_document(run, about))
         return DONE
@@ -78,7 +80,7 @@ def _show_facts(output: Output, run: WorkflowRun, about: Situation) -> None:
         ("schedule", run.schedule_name or ""),
         ("parent", run.parent_id or ""),
         ("forked from", run.forked_from_id or ""),
-        ("attributes", readable(run.attributes) if run.attributes else ""),
+        ("attributes", readable(plain(json.dumps(run.attributes))) if run.attributes else ""),
     ])  # fmt: skip
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
+from durable_workflows.redaction import REDACTED, is_secret, redacted
 from durable_workflows.serializers import error_summary
 from durable_workflows.serializers.wire import from_json, unpack
 
@@ -41,23 +42,27 @@ def clip_front(text: str, limit: int | None) -> str:
     return text if more <= 0 else f"{more:,} more characters …{text[more:]}"
 
 
-def plain(payload: str | None) -> Any:
+def plain(payload: str | None, *, key: str = "", positions: Collection[int] = ()) -> Any:
     """
     A stored payload as the JSON that it is; nothing is decoded, so that nothing is lost, and no code of the project runs.
 
-    What is damaged stands as text under the key "unreadable".
+    What is secret, as ``REDACT`` says, is left out. What is damaged stands as text under the key "unreadable".
+
+    :param key: the name under which it stands, if it has one.
+    :param positions: see ``redaction.redacted``.
     """
     if payload is None:
         return None
+    text = REDACTED if is_secret(key) else redacted(payload, positions)
     try:
-        return from_json(unpack(payload))
+        return from_json(unpack(text))
     except (ValueError, TypeError, RecursionError):
-        return {"unreadable": payload}
+        return {"unreadable": text}
 
 
 def plain_error(payload: str | None) -> dict[str, str] | None:
     """A stored exception in its parts."""
-    return None if payload is None else error_summary(payload)._asdict()
+    return None if payload is None else error_summary(redacted(payload))._asdict()
 
 
 def readable(value: Any, limit: int | None = CLIP) -> str:

@@ -1,5 +1,6 @@
 """
-What nobody reads in the admin: values under keys such as "password", as the setting ``REDACT`` names them.
+What nobody reads on a page, in a terminal or over HTTP: values under keys such as "password", as the setting ``REDACT``
+names them.
 
 The JSON text is gone through token by token, and no value is built of it: so text that is clipped, damaged or nested a
 thousand times is redacted as far as it goes, and all the rest of it stays as it is, digit by digit.

@@ -11,7 +11,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from durable_workflows.admin.display import minute, moment, present, short_id
 from durable_workflows.models import Kind, Turn, Wait, Worker, WorkflowRun, dialects
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.places import occupied_by
@@ -20,6 +19,7 @@ from durable_workflows.models.rates import Window
 from durable_workflows.models.rules import FREE, Rules
 from durable_workflows.situation import Situation, queues_of, said, sentence, situations
 from durable_workflows.states import RunState
+from durable_workflows.words import minute, moment, present, short_id
 
 S = RunState
 
