@@ -10,6 +10,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
+from django.forms import Script
 from django.http import HttpRequest
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 else:
     ModelAdmin = admin.ModelAdmin
     AnyPaginator = Paginator
+
+
+LIVE = Script("durable_workflows/live.js", defer=True)  # keeps a page up to date
 
 
 class CappedPaginator(AnyPaginator):

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 
 from durable_workflows.admin import overview
 from durable_workflows.admin.addresses import Addresses
-from durable_workflows.admin.base import ReadOnlyAdmin
+from durable_workflows.admin.base import LIVE, ReadOnlyAdmin
 from durable_workflows.admin.throughput import RANGES, Range
 
 TEMPLATES = "admin/durable_workflows/dashboard/"
@@ -24,6 +24,9 @@ TEMPLATES = "admin/durable_workflows/dashboard/"
 
 class DashboardAdmin(ReadOnlyAdmin):
     """One page, at the address at which other models have their list."""
+
+    class Media:
+        js = [LIVE]
 
     def get_urls(self) -> list[URLPattern]:
         """The page, and its part that changes."""
@@ -48,7 +51,7 @@ class DashboardAdmin(ReadOnlyAdmin):
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """What changes of the page; 304 if nothing has."""
-        text = render_to_string(f"{TEMPLATES}live.html", self._shown(request, self._chosen(request)), request)
+        text = render_to_string(f"{TEMPLATES}fragment.html", self._shown(request, self._chosen(request)), request)
         etag = quote_etag(sha256(text.encode()).hexdigest()[:32])
         response = get_conditional_response(request, etag=etag) or HttpResponse(text)
         response.headers["ETag"] = etag

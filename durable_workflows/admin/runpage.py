@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -18,7 +17,7 @@ from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language, gettext
 
 from durable_workflows.admin import display, live, page, whole
-from durable_workflows.admin.base import ReadOnlyAdmin
+from durable_workflows.admin.base import LIVE, ReadOnlyAdmin
 from durable_workflows.admin.history import History, place_of
 from durable_workflows.admin.sight import Sight, may_see_payloads
 from durable_workflows.admin.stepmenu import STEP_ACTIONS, Menu, StepAction, menu
@@ -49,7 +48,7 @@ class RunPages(ReadOnlyAdmin):
 
     class Media:
         css = {"all": ["durable_workflows/run.css"]}
-        js = [Script("durable_workflows/live.js", defer=True)]
+        js = [LIVE]
 
     def get_urls(self) -> list[URLPattern]:
         """Before Django's own, the last of which takes any address."""

@@ -188,7 +188,7 @@ def test_the_part_that_changes_is_sent_only_if_it_has(admin_client: Client, monk
     monkeypatch.setattr("durable_workflows.admin.overview.database_now", lambda connection: now)
     fill()
     page = admin_client.get(PAGE, {"range": "day"}).content.decode()
-    assert f'data-live-url="{LIVE}?range=day"' in page
+    assert f'data-url="{LIVE}?range=day"' in page
     first = admin_client.get(LIVE, {"range": "day"})
     again = admin_client.get(LIVE, {"range": "day"}, headers={"If-None-Match": first["ETag"]})
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")

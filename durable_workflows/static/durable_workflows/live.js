@@ -1,7 +1,7 @@
 /*
- * Keeps the page of a run up to date: asks for its body again and again, with the tag of what it has, and where there is
+ * Keeps a page up to date: asks for its body again and again, with the tag of what it has, and where there is
  * something new changes just that. So the scroll position, the focus, a selection and what was unfolded stay.
- * It rests while the tab is hidden, slows down while nothing happens, and stops when the run has ended.
+ * It rests while the tab is hidden, slows down while nothing happens, and stops when a run has ended.
  */
 "use strict";
 
@@ -9,7 +9,7 @@
     const bar = document.querySelector(".dw-live"), body = document.getElementById("dw-live");
     if (!bar || !body) return;
     const button = bar.querySelector("button"), says = bar.querySelector(".dw-live-says"), words = bar.dataset;
-    const SOON = 2000, LATE = 10000, LATEST = 60000, KEY = "durable_workflows.live";
+    const SOON = Number(words.seconds || 2) * 1000, LATE = 5 * SOON, LATEST = 60000, KEY = "durable_workflows.live";
     let tag = words.etag, pause = SOON, timer = 0, asking = false, over = false, wanted = true;
     try { wanted = localStorage.getItem(KEY) !== "paused"; } catch { /* a browser may forbid it */ }
 
