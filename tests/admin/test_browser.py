@@ -256,6 +256,7 @@ def test_runs_of_the_list_are_resumed_by_clicks(visit: Callable[..., Any]) -> No
 
 
 def test_two_thousand_runs_are_cancelled_by_a_filter(visit: Callable[..., Any]) -> None:
+    make_queue("mail")
     make_runs(2000, status="WAITING", queue="mail")
     kept = make_run(status="WAITING").pk
 
@@ -290,8 +291,8 @@ def test_the_list_is_paged_by_the_keyboard_alone(visit: Callable[..., Any]) -> N
         numbers = [page.locator("#result_list tbody tr").count()]
         for label in ("Older", "Older", "Newer"):
             page.focus(f".dw-paging >> text={label}")
-            page.keyboard.press("Enter")
-            page.wait_for_load_state()
+            with page.expect_navigation():
+                page.keyboard.press("Enter")
             numbers.append(page.locator("#result_list tbody tr").count())
         return numbers
 
