@@ -33,17 +33,8 @@ class CappedPaginator(AnyPaginator):
     @cached_property
     def count(self) -> int:
         """How many rows there are, at most ``cap``."""
-        return min(self._looked_at, self.cap)
-
-    @cached_property
-    def capped(self) -> bool:
-        """Whether there are more rows than were counted."""
-        return self._looked_at > self.cap
-
-    @cached_property
-    def _looked_at(self) -> int:
         rows = cast("QuerySet[Any]", self.object_list)  # the admin hands in nothing else
-        return rows.order_by().values("pk")[: self.cap + 1].count()
+        return rows.order_by().values("pk")[: self.cap].count()
 
 
 class BaseAdmin(ModelAdmin):

@@ -22,7 +22,7 @@ from django.db.models.functions import Coalesce
 from durable_workflows.conf import uses_time_zones
 from durable_workflows.models import WorkflowRun
 
-FARTHEST = 100_000  # runs that one look passes, if they lie beside each other
+FARTHEST = 50_000  # runs that one look passes, if they lie beside each other
 FARTHEST_APART = 10_000  # and if they lie all over the table, each on a page of its own
 FEW = 10_000  # rows of an index that are fetched and sorted
 COUNTED = 10_000  # what is more is "more than"
