@@ -13,8 +13,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
+
 from durable_workflows.admin.looking import LAST, Runs
-from durable_workflows.models import attributes
+from durable_workflows.models.containment import Contains
 
 SPACE_BEFORE_A_TERM = re.compile(r"\s+(?=[\w.-]+=|user:|id:)")
 ATTRIBUTE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
@@ -65,8 +67,9 @@ class Search:
 
 def _having(runs: Runs, key: str, text: str) -> Runs:
     """What looks like a number or a boolean may have been stored as one, or as text."""
-    as_text, typed = attributes.having(runs, key, text), _typed(text)
-    return as_text if typed is None else as_text | attributes.having(runs, key, typed)
+    typed = _typed(text)
+    as_text = Q(Contains("attributes", {key: text}))
+    return runs.filter(as_text if typed is None else as_text | Q(Contains("attributes", {key: typed})))
 
 
 def _typed(text: str) -> Any:
