@@ -60,7 +60,7 @@ def test_how_it_is_started_can_be_said() -> None:
     ("argv", "code", "reason"),
     [
         (("purchse", "x"), 1, "Did you mean tests.commands.workflows.purchase"),
-        (("nothing_like_it",), 1, "--unknown"),
+        (("zzqx9",), 1, "--unknown"),
         (("purchase",), 2, "missing a required argument"),
         (("purchase", "x", "colour=red"), 2, "colour"),
         (("purchase", "order=1", "order=2"), 2, "twice"),

@@ -18,6 +18,18 @@ COMMITTED, REPEATABLE, SERIALIZABLE = "READ COMMITTED", "REPEATABLE READ", "SERI
 LEVELS = {"sqlite": [SERIALIZABLE], "postgresql": [COMMITTED, REPEATABLE, SERIALIZABLE], "mariadb": [COMMITTED, REPEATABLE]}[
     DATABASE
 ]
+# The long interleavings are run at one level by default, and at the others with the slow tests. Which one is chosen by
+# DURABLE_TEST_LEVEL, so that two runs of one matrix have two of them; without, it is the one that Django comes with.
+USUAL = LEVELS[0] if DATABASE == "sqlite" else os.environ.get("DURABLE_TEST_LEVEL", COMMITTED)
+interleaved_levels = pytest.mark.parametrize(
+    "level",
+    [
+        pytest.param(level, marks=[] if level == USUAL else [pytest.mark.slow])
+        for level in LEVELS
+        if level in (COMMITTED, REPEATABLE, USUAL)
+    ],
+    indirect=True,
+)
 at_each_level = pytest.mark.parametrize("level", LEVELS, indirect=True)
 STATEMENT = {
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL",

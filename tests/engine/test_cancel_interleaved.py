@@ -32,14 +32,14 @@ from durable_workflows.testing import drain
 from tests.engine.born import execute, leased
 from tests.engine.deeds import did, do, undo
 from tests.engine.interleaving import Explored, Scenario, explore
-from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE
+from tests.engine.isolation import DATABASE, interleaved_levels
 
 OVERLAP = DATABASE != "sqlite"  # whose writers take turns, so that most schedules are the same one
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.usefixtures("committing", "unparked"),
-    pytest.mark.parametrize("level", [level for level in LEVELS if level in (COMMITTED, REPEATABLE)] or LEVELS, indirect=True),
+    interleaved_levels,
 ]
 
 

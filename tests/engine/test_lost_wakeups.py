@@ -43,12 +43,12 @@ from durable_workflows.states import RunState
 from durable_workflows.testing import drain
 from tests.engine.born import Grouped, Unparked, execute, leased
 from tests.engine.interleaving import Explored, Scenario, explore, this_side
-from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE
+from tests.engine.isolation import DATABASE, interleaved_levels
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.usefixtures("committing", "unparked"),
-    pytest.mark.parametrize("level", [level for level in LEVELS if level in (COMMITTED, REPEATABLE)] or LEVELS, indirect=True),
+    interleaved_levels,
 ]
 
 

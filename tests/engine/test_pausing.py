@@ -44,7 +44,7 @@ from durable_workflows.testing import drain, durable_worker, travel
 from tests.engine.born import Grouped, Unparked, execute, leased
 from tests.engine.deeds import did, do, undo
 from tests.engine.interleaving import Scenario, explore
-from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE
+from tests.engine.isolation import COMMITTED, DATABASE, interleaved_levels
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unparked")]
 DAY = 86400.0
@@ -329,9 +329,7 @@ def raced(make: Any) -> Any:
     return explored
 
 
-levels = pytest.mark.parametrize(
-    "level", [level for level in LEVELS if level in (COMMITTED, REPEATABLE)] or LEVELS, indirect=True
-)
+levels = interleaved_levels
 
 
 @workflow

@@ -37,21 +37,15 @@ from tests.engine.born import execute, leased
 from tests.engine.deeds import did, do, undo
 from tests.engine.elsewhere import in_thread
 from tests.engine.interleaving import Explored, Scenario, explore
-from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE
+from tests.engine.isolation import DATABASE, interleaved_levels
 from tests.engine.journeys import FAILING, child, story
 
 OVERLAP = DATABASE != "sqlite"  # whose writers take turns, so that most schedules are the same one
 
-# The usual level goes with the default run, the others with the slow one.
-AT_LEVELS = [
-    pytest.param(level, marks=[] if level in (COMMITTED, LEVELS[0]) else [pytest.mark.slow])
-    for level in LEVELS
-    if level in (COMMITTED, REPEATABLE, LEVELS[0])
-]
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.usefixtures("committing", "unparked"),
-    pytest.mark.parametrize("level", AT_LEVELS, indirect=True),
+    interleaved_levels,
 ]
 
 

@@ -39,15 +39,12 @@ from durable_workflows.states import RunState
 from durable_workflows.testing import drain
 from tests.engine.born import execute, leased
 from tests.engine.interleaving import Scenario, explore
-from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE
+from tests.engine.isolation import DATABASE, interleaved_levels
 from tests.engine.test_lost_sessions import end_session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("committing", "unparked")]
 S = RunState
 OVERLAP = DATABASE != "sqlite"
-levels = pytest.mark.parametrize(
-    "level", [level for level in LEVELS if level in (COMMITTED, REPEATABLE)] or LEVELS, indirect=True
-)
 
 
 @step
@@ -86,7 +83,7 @@ def cancelled() -> str:
     return run.id
 
 
-@levels
+@interleaved_levels
 def test_a_run_is_deleted_whole_or_resumed_whole(level: str) -> None:
     seen = set()
 
@@ -116,7 +113,7 @@ def test_a_run_is_deleted_whole_or_resumed_whole(level: str) -> None:
     assert seen == {("InvalidUse", "done"), ("done", "WorkflowNotFound")} or not OVERLAP
 
 
-@levels
+@interleaved_levels
 def test_a_run_is_erased_whole_or_resumed_whole(level: str) -> None:
     seen = set()
 
@@ -143,7 +140,7 @@ def test_a_run_is_erased_whole_or_resumed_whole(level: str) -> None:
     assert seen == {"InvalidUse", "done"} or not OVERLAP
 
 
-@levels
+@interleaved_levels
 def test_a_document_shows_one_moment_of_a_run_that_goes_on(level: str) -> None:
     seen = set()
 
@@ -167,7 +164,7 @@ def test_a_document_shows_one_moment_of_a_run_that_goes_on(level: str) -> None:
     assert len(seen) >= 3 or not OVERLAP
 
 
-@levels
+@interleaved_levels
 def test_two_who_add_attributes_lose_none(level: str) -> None:
     def make() -> Scenario:
         run_id = leased(nothing).id
@@ -184,7 +181,7 @@ def test_two_who_add_attributes_lose_none(level: str) -> None:
     explore(make, deep=False)
 
 
-@levels
+@interleaved_levels
 def test_a_start_is_put_off_or_has_begun(level: str) -> None:
     seen = set()
 
