@@ -175,8 +175,8 @@ class InStep(Caller):
             and reading.owner(connection, claim.id) != (RunState.RUNNING, claim.token)
         ):
             raise InvalidUse(
-                f"The step {self.operation.name!r} called {verb}_workflow() for its own run, which takes the run away from it:"
-                " what it does is rolled back then, that call with it. Make the call in the workflow's body, after the step."
+                f"The step {self.operation.name!r} took its own run away from itself, so that what it does is rolled back,"
+                f" and that with it. Call {verb}_workflow() in the workflow's body, after the step."
             )
 
     @property

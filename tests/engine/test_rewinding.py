@@ -237,7 +237,7 @@ def goes_back_wrongly() -> None:
 def test_a_step_cannot_take_its_own_run_away_from_itself() -> None:
     handle = goes_back_wrongly.start()
     drain()
-    with pytest.raises(InvalidUse, match=r"rewind_workflow\(\) for its own run"):
+    with pytest.raises(InvalidUse, match=r"Call rewind_workflow\(\) in the workflow's body"):
         handle.get_result()
 
 
