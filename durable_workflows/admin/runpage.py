@@ -26,7 +26,8 @@ from durable_workflows.admin.sight import Sight, may_see_payloads
 from durable_workflows.admin.situation import Situation
 from durable_workflows.admin.stepmenu import STEP_ACTIONS, Menu, StepAction, menu
 from durable_workflows.admin.timeline import MOST_OPEN, Where
-from durable_workflows.admin.verbs import VERBS, Verb
+from durable_workflows.admin.verb import Verb
+from durable_workflows.admin.verbs import VERBS
 from durable_workflows.models import WorkflowRun
 
 TEMPLATES = "admin/durable_workflows/workflowrun"

@@ -27,7 +27,8 @@ from durable_workflows.admin.runlist import RunList
 from durable_workflows.admin.runpage import RunPages
 from durable_workflows.admin.search import Search
 from durable_workflows.admin.timespan import TimeFilter
-from durable_workflows.admin.verbs import VERBS, Verb
+from durable_workflows.admin.verb import Verb
+from durable_workflows.admin.verbs import VERBS
 from durable_workflows.models import WorkflowRun
 
 HEAVY = ("inputs", "output", "error", "attributes", "note")
