@@ -12,8 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from durable_workflows.admin import columns, display
+from durable_workflows.admin import columns, display, exporting
 from durable_workflows.admin.actions import Deed
+from durable_workflows.admin.asking import QuestionPages
 from durable_workflows.admin.belonging import (
     NameFilter,
     OriginFilter,
@@ -24,7 +25,6 @@ from durable_workflows.admin.belonging import (
 )
 from durable_workflows.admin.filters import RetryingFilter, StatusFilter, StuckFilter, WaitingLongerFilter
 from durable_workflows.admin.runlist import RunList
-from durable_workflows.admin.runpage import RunPages
 from durable_workflows.admin.search import Search
 from durable_workflows.admin.timespan import TimeFilter
 from durable_workflows.admin.verb import Verb
@@ -44,7 +44,12 @@ def _action(verb: Verb) -> Any:
     return admin.action(act, description=verb.choice)
 
 
-class WorkflowRunAdmin(RunPages):
+@admin.action(description=exporting.DESCRIPTION)
+def export_runs(modeladmin: WorkflowRunAdmin, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> HttpResponse | None:
+    return exporting.export(modeladmin, request, queryset)
+
+
+class WorkflowRunAdmin(QuestionPages):
     """
     Workflow runs, newest first.
 
@@ -64,7 +69,7 @@ class WorkflowRunAdmin(RunPages):
     search_help_text = _(
         "An id or its beginning; or an attribute, such as tenant=acme, or user:alice, or several of these at once."
     )
-    actions = tuple(_action(verb) for verb in VERBS)
+    actions = (*(_action(verb) for verb in VERBS), export_runs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowRun]:
         runs: QuerySet[WorkflowRun] = super().get_queryset(request)
@@ -126,5 +131,6 @@ class WorkflowRunAdmin(RunPages):
         """Those that the user may take. (Django 6.1 also tells where they are to be shown.)"""
         found = super().get_actions(request, *args, **kwargs)
         allowed = {verb.action for verb in VERBS if verb.allowed_to(request)}
-        ours = {verb.action for verb in VERBS}
+        ours = {*(verb.action for verb in VERBS), exporting.ACTION}
+        allowed |= {exporting.ACTION} if exporting.may_export(request) else set()
         return {name: action for name, action in found.items() if name in allowed or name not in ours}
