@@ -31,6 +31,8 @@ pytestmark = pytest.mark.django_db
 
 BASE = "/admin/durable_workflows/"
 PER_RUN = 80
+# What only many rows bring about, long times, or wrong answers: pages, gaps in a timeline, fields that are marked.
+MANY = {("a", "rel"), ("a", "accesskey"), ("svg", "x"), ("svg", "y"), ("input", "aria-invalid"), ("textarea", "aria-invalid")}
 
 
 class Elements(HTMLParser):
@@ -122,7 +124,7 @@ def test_stored_attacks_show_as_text(admin_client: Client) -> None:
         return f"{number} {attack[:400]}"
 
     benign: dict[str, set[tuple[str, str]]] = {}
-    for name, html in pages(admin_client, fill(lambda: f"text {next(numbers)}")):
+    for name, html in pages(admin_client, fill(lambda: f"text {next(numbers)}.of.a_name")):
         benign.setdefault(name, set()).update(Elements(html).kinds)
     before = next(numbers)
     runs = [run for _ in range(10) for run in fill(hostile)]
@@ -131,10 +133,6 @@ def test_stored_attacks_show_as_text(admin_client: Client) -> None:
     for name, html in pages(admin_client, runs):
         page = Elements(html)
         assert page.bad == [], name
-        assert page.kinds - benign[name] - PAGED == set(), name
+        assert page.kinds - benign[name] - MANY == set(), name
         seen += 1
     assert seen > 100
-
-
-# What only many rows bring about: pages, filters and their forms.
-PAGED = {("a", "rel"), ("a", "accesskey"), ("progress", ""), ("h1", "")}
