@@ -125,7 +125,10 @@ def _argument(place: int | str, label: str, value: Any, secret: bool) -> Argumen
         return Argument(place=place, label=label, kept=_("It is redacted, and stays as it is stored."))
     if TAGGED in text:
         return Argument(
-            place=place, label=label, text=text, kept=_("It is of a type that JSON does not say, and stays as it is.")
+            place=place,
+            label=label,
+            text=json.dumps(value, ensure_ascii=False),
+            kept=_("It is of a type that JSON does not say, and stays as it is."),
         )
     return Argument(place=place, label=label, text=text)
 

@@ -69,13 +69,13 @@ class ForkForm(AboutRun):
         inputs = [*(each.field for each in self.arguments.each), "more"]
         return [
             Part(_("Where"), self.given(["start_step"])),
-            Part(_("Input"), self.given(inputs), note=self.arguments.kept),
+            Part(_("Input"), self.given(inputs), note=self.arguments.kept, lines=self._kept()),
             Part(_("How"), self.given(["queue", "app_version", "workflow_id"])),
         ]
 
-    def told(self) -> list[str]:
+    def _kept(self) -> list[str]:
         kept = [each for each in self.arguments.each if each.kept]
-        return [f"{each.label}: {each.text[:SHOWN]} ({each.kept})" for each in kept]
+        return [f"{each.label}: {each.text[:SHOWN]} {each.kept}" for each in kept]
 
     def clean_more(self) -> Mapping[str, Any]:
         """Arguments that the run has not."""

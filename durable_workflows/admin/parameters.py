@@ -22,6 +22,7 @@ from durable_workflows.admin import jsonfield
 from durable_workflows.admin.backfill import Moment
 
 SEVERAL = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+NOTHING = ("", "—")
 YES_NO = (("true", _("yes")), ("false", _("no")))
 
 
@@ -50,8 +51,7 @@ class Input:
         """Its field; what is left empty is left out, or None, if that is possible."""
         if self.parameter.kind in SEVERAL:
             return self._several()
-        may_be_empty = self.has_default or self.optional
-        common = {"label": self.parameter.name, "required": not may_be_empty, "help_text": self._hint()}
+        common = {"label": self.parameter.name, "required": not self._may_be_empty, "help_text": self._hint()}
         field = _FIELDS.get(self.kind, _choice_or_json)(self.kind, common)
         if self.has_default:
             field.initial = _initial(field, self.parameter.default)
@@ -65,11 +65,16 @@ class Input:
     def _hint(self) -> Any:
         name = getattr(self.kind, "__name__", str(self.kind)) if self.kind is not Parameter.empty else "JSON"
         known = name if self.kind in _FIELDS or _is_enum(self.kind) else f"{name}, JSON" if name != "JSON" else name
-        return _("%(kind)s, or nothing") % {"kind": known} if self.has_default or self.optional else known
+        return _("%(kind)s, or nothing") % {"kind": known} if self._may_be_empty else known
+
+    @property
+    def _may_be_empty(self) -> bool:
+        """An empty text is a text."""
+        return self.optional or (self.has_default and self.kind is not str)
 
     def is_left_out(self, value: Any) -> bool:
         """Whether nothing was given for it, so that its default holds."""
-        return value is jsonfield.ABSENT or (value in ("", None) and self.kind is not str)
+        return value is jsonfield.ABSENT or (value in ("", None) and (self.optional or self.kind is not str))
 
     def value(self, value: Any) -> Any:
         """What the code is given."""
@@ -113,8 +118,7 @@ def _initial(field: forms.Field, default: Any) -> Any:
 
 def _choice_or_json(kind: Any, common: dict[str, Any]) -> forms.Field:
     if _is_enum(kind):
-        nothing = () if common["required"] else (("", "—"),)
-        return forms.ChoiceField(choices=[*nothing, *((each.name, each.name) for each in kind)], **common)
+        return forms.ChoiceField(choices=[NOTHING, *((each.name, each.name) for each in kind)], **common)
     return jsonfield.JsonField(**common)
 
 
@@ -123,8 +127,7 @@ def _text(kind: Any, common: dict[str, Any]) -> forms.Field:
 
 
 def _yes_or_no(kind: Any, common: dict[str, Any]) -> forms.Field:
-    nothing = () if common["required"] else (("", "—"),)
-    return forms.ChoiceField(choices=[*nothing, *YES_NO], **common)
+    return forms.ChoiceField(choices=[NOTHING, *YES_NO], **common)
 
 
 def _date(kind: Any, common: dict[str, Any]) -> forms.Field:

@@ -38,11 +38,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some fields of a form, under a heading."""
+    """Some fields of a form, under a heading; ``lines`` stand below them."""
 
     heading: _StrPromise | str
     fields: Sequence[BoundField]
     note: _StrPromise | str = ""
+    lines: Sequence[str] = ()
 
 
 class Question(forms.Form):
