@@ -29,7 +29,7 @@ from durable_workflows.admin.base import ModelAdmin
 from durable_workflows.admin.carrying import Doing, Progress
 from durable_workflows.admin.looking import Count, Look, Place
 from durable_workflows.admin.runlist import kept
-from durable_workflows.admin.verbs import Verb
+from durable_workflows.admin.verb import Verb
 from durable_workflows.conf import uses_time_zones
 from durable_workflows.models import dialects
 from durable_workflows.models.reading import database_now

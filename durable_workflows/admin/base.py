@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.forms import Script
@@ -51,6 +51,13 @@ class BaseAdmin(ModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         # PostgreSQL's driver refuses to send the character, so no row can have it.
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list; whoever posts an action that is not theirs is refused, where Django would only do nothing."""
+        chosen = {action for action in request.POST.getlist("action") if action}
+        if chosen and not chosen <= self.get_actions(request).keys():
+            raise PermissionDenied
+        return super().changelist_view(request, extra_context)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *place: Any, **named: Any) -> Any:
         if any("\0" in chosen for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME)):

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from durable_workflows import clock
 from durable_workflows.admin.looking import Look, Place
-from durable_workflows.admin.verbs import Verb
+from durable_workflows.admin.verb import Verb
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import WorkflowRun
 from durable_workflows.models.runs import Saga

@@ -16,13 +16,14 @@ from django.utils.cache import get_conditional_response
 from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language, gettext
 
-from durable_workflows.admin import display, live, page, whole
+from durable_workflows.admin import display, exporting, live, page, whole
 from durable_workflows.admin.base import LIVE, ReadOnlyAdmin
 from durable_workflows.admin.history import History, place_of
 from durable_workflows.admin.sight import Sight, may_see_payloads
-from durable_workflows.admin.stepmenu import STEP_ACTIONS, Menu, StepAction, menu
+from durable_workflows.admin.stepmenu import RUN_ACTIONS, STEP_ACTIONS, Item, Menu, StepAction, menu
 from durable_workflows.admin.timeline import MOST_OPEN, Where
-from durable_workflows.admin.verbs import VERBS, Verb
+from durable_workflows.admin.verb import Verb
+from durable_workflows.admin.verbs import VERBS
 from durable_workflows.closely import situation
 from durable_workflows.models import WorkflowRun
 from durable_workflows.redaction import secret_positions
@@ -41,6 +42,8 @@ class Visit:
     situation: Situation
     payloads: bool
     verbs: Sequence[Verb]
+    links: Sequence[Item]
+    may_export: bool
 
 
 class RunPages(ReadOnlyAdmin):
@@ -119,7 +122,8 @@ class RunPages(ReadOnlyAdmin):
     def _visit(self, request: HttpRequest, run: WorkflowRun) -> Visit:
         return Visit(
             request=request, run=run, opened=self._opened(request), situation=situation(run),
-            payloads=may_see_payloads(request), verbs=self._verbs(request, run),
+            payloads=may_see_payloads(request), verbs=self._verbs(request, run), links=self._links(request, run),
+            may_export=exporting.may_export(request),
         )  # fmt: skip
 
     def _opened(self, request: HttpRequest) -> list[WorkflowRun]:
@@ -131,10 +135,15 @@ class RunPages(ReadOnlyAdmin):
     def _verbs(self, request: HttpRequest, run: WorkflowRun) -> list[Verb]:
         return [verb for verb in VERBS if run.status in verb.applies_to and self._may(request, verb)]
 
+    def _links(self, request: HttpRequest, run: WorkflowRun) -> list[Item]:
+        fitting = [each for each in RUN_ACTIONS if run.status in each.applies_to and self._may(request, each)]
+        return [Item(each.label, self._address(each.view, run.pk)) for each in fitting]
+
     def _etag(self, visit: Visit) -> str:
         request = visit.request
         seen_by = [
-            request.user.pk, visit.payloads, [verb.action for verb in visit.verbs], visit.situation,
+            request.user.pk, visit.payloads, [verb.action for verb in visit.verbs], [link.url for link in visit.links],
+            visit.may_export, visit.situation,
             get_language(), get_current_timezone_name(), request.GET.urlencode(),
         ]  # fmt: skip
         return live.etag(visit.run, [child.pk for child in visit.opened], seen_by)
@@ -148,6 +157,8 @@ class RunPages(ReadOnlyAdmin):
             "title": display.split_name(run.name)[0],
             "opts": self.opts,
             "verbs": visit.verbs,
+            "links": visit.links,
+            "may_export": visit.may_export,
             "situation": visit.situation,
             **page.of(History(run, sight, place_of(after), self._menu(visit)), visit.opened, where),
         }

@@ -12,8 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from durable_workflows.admin import columns, display
+from durable_workflows.admin import columns, display, exporting
 from durable_workflows.admin.actions import Deed
+from durable_workflows.admin.asking import QuestionPages
 from durable_workflows.admin.belonging import (
     NameFilter,
     OriginFilter,
@@ -24,10 +25,10 @@ from durable_workflows.admin.belonging import (
 )
 from durable_workflows.admin.filters import RetryingFilter, StatusFilter, StuckFilter, WaitingLongerFilter
 from durable_workflows.admin.runlist import RunList
-from durable_workflows.admin.runpage import RunPages
 from durable_workflows.admin.search import Search
 from durable_workflows.admin.timespan import TimeFilter
-from durable_workflows.admin.verbs import VERBS, Verb
+from durable_workflows.admin.verb import Verb
+from durable_workflows.admin.verbs import VERBS
 from durable_workflows.models import WorkflowRun
 
 HEAVY = ("inputs", "output", "error", "attributes", "note")
@@ -43,7 +44,12 @@ def _action(verb: Verb) -> Any:
     return admin.action(act, description=verb.choice)
 
 
-class WorkflowRunAdmin(RunPages):
+@admin.action(description=exporting.DESCRIPTION)
+def export_runs(modeladmin: WorkflowRunAdmin, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> HttpResponse | None:
+    return exporting.export(modeladmin, request, queryset)
+
+
+class WorkflowRunAdmin(QuestionPages):
     """
     Workflow runs, newest first.
 
@@ -63,7 +69,7 @@ class WorkflowRunAdmin(RunPages):
     search_help_text = _(
         "An id or its beginning; or an attribute, such as tenant=acme, or user:alice, or several of these at once."
     )
-    actions = tuple(_action(verb) for verb in VERBS)
+    actions = (*(_action(verb) for verb in VERBS), export_runs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowRun]:
         runs: QuerySet[WorkflowRun] = super().get_queryset(request)
@@ -126,4 +132,5 @@ class WorkflowRunAdmin(RunPages):
         where = {} if action_location is None else {"action_location": action_location}
         found = super().get_actions(request, **where)
         forbidden = {verb.action for verb in VERBS if not verb.allowed_to(request)}
+        forbidden |= set() if exporting.may_export(request) else {exporting.ACTION}
         return {name: action for name, action in found.items() if name not in forbidden}

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext_lazy as _
+
 from durable_workflows.admin.sight import Row
-from durable_workflows.states import RunState
+from durable_workflows.states import UNFINISHED, RunState
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -30,7 +32,15 @@ class StepAction:
     applies_to: frozenset[RunState] = frozenset(RunState)
 
 
-STEP_ACTIONS: tuple[StepAction, ...] = ()
+STEP_ACTIONS: tuple[StepAction, ...] = (
+    StepAction(label=_("Fork from here…"), view="fork", permission="fork"),
+    StepAction(label=_("Rewind to here…"), view="rewind", permission="fork"),
+)
+# At the head of the page, of the run as a whole.
+RUN_ACTIONS: tuple[StepAction, ...] = (
+    StepAction(label=_("Fork…"), view="fork", permission="fork"),
+    StepAction(label=_("Send message…"), view="send", permission="send", applies_to=UNFINISHED),
+)
 
 
 @dataclass(frozen=True, slots=True)

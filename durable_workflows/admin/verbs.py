@@ -2,79 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from durable_workflows import steering
-from durable_workflows.models import WorkflowRun
+from durable_workflows import keeping, steering
+from durable_workflows.admin.removing import DELETE, ERASE
+from durable_workflows.admin.verb import Verb
 from durable_workflows.models.runs import Saga
 from durable_workflows.models.steering import RESUMABLE
-from durable_workflows.states import TERMINAL, UNFINISHED, RunState
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
+from durable_workflows.states import UNFINISHED, RunState
 
 S = RunState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
-    """
-    An action on runs, and its words.
-
-    In the words, ``%(number)s`` is how many runs they are, such as "12" or "10,000+".
-
-    :param action: the name of the admin's action.
-    :param permission: the part of the permission's code name before the model's.
-    :param applies_to: the states in which it does something; runs in another are left alone, and counted.
-    :param unless: which runs in those states it leaves alone, too.
-    :param call: carries it out for some ids, the option being that of the confirmation page.
-    :param arrives_in: the states that tell afterwards which runs it got hold of; empty if they cannot.
-    :param choice: what the list of actions calls it.
-    :param option: a choice on the confirmation page, or "".
-    :param logged: what the log says of each run; in English, as it is stored.
-    :param dangerous: whether its button warns.
-    :param removes: whether the runs are gone afterwards.
-    """
-
-    action: str
-    permission: str
-    applies_to: frozenset[RunState]
-    unless: Q = Q()  # noqa: RUF009  # never changed
-    call: Callable[[Sequence[str], bool], Any]
-    arrives_in: frozenset[RunState] = frozenset()
-    choice: _StrPromise
-    button: _StrPromise
-    question: _StrPromise
-    consequence: _StrPromise
-    option: _StrPromise | str = ""
-    done: _StrPromise
-    left_alone: _StrPromise
-    logged: str
-    logged_with_option: str = ""
-    dangerous: bool = False
-    removes: bool = False
-
-    def allowed_to(self, request: HttpRequest) -> bool:
-        """Whether the user may do it."""
-        return bool(request.user.has_perm(f"durable_workflows.{self.permission}_workflowrun"))
-
-    def applying(self, runs: QuerySet[WorkflowRun]) -> QuerySet[WorkflowRun]:
-        """Those of ``runs`` that it does something to."""
-        applicable = runs.filter(status__in=self.applies_to)
-        return applicable.exclude(self.unless) if self.unless else applicable
-
-    def not_applying(self, runs: QuerySet[WorkflowRun]) -> QuerySet[WorkflowRun]:
-        """Those of ``runs`` that it leaves alone."""
-        other_state = ~Q(status__in=self.applies_to)
-        return runs.filter(other_state | self.unless if self.unless else other_state)
-
 
 CANCEL = Verb(
     action="cancel_runs",
@@ -123,27 +62,66 @@ RESUME = Verb(
     logged="Resumed.",
 )
 
-DELETE = Verb(
-    action="delete_runs",
-    permission="delete",
-    applies_to=TERMINAL,
-    call=lambda ids, _option: WorkflowRun.objects.filter(pk__in=ids).delete(),
-    choice=_("Delete selected %(verbose_name_plural)s"),
-    button=_("Delete"),
-    question=ngettext_lazy("Delete this workflow run?", "Delete these %(number)s workflow runs?", "count"),
+RETRY = Verb(
+    action="retry_runs",
+    permission="retry",
+    applies_to=frozenset({S.ERROR, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
+    call=lambda ids, _option: steering.retry_workflows(ids),
+    choice=_("Retry selected %(verbose_name_plural)s"),
+    button=_("Retry"),
+    question=ngettext_lazy("Retry this workflow run?", "Retry these %(number)s workflow runs?", "count"),
     consequence=_(
-        "The run, its inputs and outcome, and all that is recorded of it are gone for good. Its id may be used again, and a "
-        "workflow that asks for its result finds none. Child runs stay."
+        "It goes on from the step that failed, with the same input; what succeeded before is kept. That step is done again "
+        "under the idempotency key that it had, and a child that failed is tried again in the same way."
     ),
-    done=ngettext_lazy("%(number)s workflow run was deleted.", "%(number)s workflow runs were deleted.", "count"),
+    done=ngettext_lazy("%(number)s workflow run is tried again.", "%(number)s workflow runs are tried again.", "count"),
     left_alone=ngettext_lazy(
-        "%(number)s workflow run is left alone, because it has not ended.",
-        "%(number)s workflow runs are left alone, because they have not ended.",
+        "%(number)s workflow run is left alone, because it has not failed.",
+        "%(number)s workflow runs are left alone, because they have not failed.",
         "count",
     ),
-    logged="Deleted.",
-    dangerous=True,
-    removes=True,
+    logged="Retried.",
 )
 
-VERBS = (CANCEL, RESUME, DELETE)
+PAUSE = Verb(
+    action="pause_runs",
+    permission="pause",
+    applies_to=frozenset({S.DELAYED, S.ENQUEUED, S.RUNNING, S.WAITING}),
+    unless=Q(saga=Saga.CANCELLED),
+    call=lambda ids, _option: keeping.pause_workflows(ids),
+    arrives_in=frozenset({S.PAUSED}),
+    choice=_("Pause selected %(verbose_name_plural)s"),
+    button=_("Pause"),
+    question=ngettext_lazy("Pause this workflow run?", "Pause these %(number)s workflow runs?", "count"),
+    consequence=_(
+        "What waits is paused at once; a running one begins nothing more, and the step that is under way ends. What is sent to "
+        "it meanwhile is kept. Its deadline holds."
+    ),
+    done=ngettext_lazy("%(number)s workflow run was paused.", "%(number)s workflow runs were paused.", "count"),
+    left_alone=ngettext_lazy(
+        "%(number)s workflow run is left alone, because it is paused or being cancelled, or has ended.",
+        "%(number)s workflow runs are left alone, because they are paused or being cancelled, or have ended.",
+        "count",
+    ),
+    logged="Paused.",
+)
+
+UNPAUSE = Verb(
+    action="unpause_runs",
+    permission="pause",
+    applies_to=frozenset({S.PAUSED}),
+    call=lambda ids, _option: keeping.unpause_workflows(ids),
+    choice=_("Unpause selected %(verbose_name_plural)s"),
+    button=_("Unpause"),
+    question=ngettext_lazy("Let this workflow run go on?", "Let these %(number)s workflow runs go on?", "count"),
+    consequence=_("It goes on from its last recorded step as soon as its queue lets it; one that was delayed, at its moment."),
+    done=ngettext_lazy("%(number)s workflow run goes on.", "%(number)s workflow runs go on.", "count"),
+    left_alone=ngettext_lazy(
+        "%(number)s workflow run is left alone, because it is not paused.",
+        "%(number)s workflow runs are left alone, because they are not paused.",
+        "count",
+    ),
+    logged="Unpaused.",
+)
+
+VERBS = (CANCEL, RESUME, RETRY, PAUSE, UNPAUSE, ERASE, DELETE)

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterModelOptions(
             name='workflowrun',
-            options={'permissions': [('cancel_workflowrun', 'Can cancel workflow runs'), ('resume_workflowrun', 'Can resume workflow runs'), ('retry_workflowrun', 'Can retry workflow runs'), ('fork_workflowrun', 'Can fork and rewind workflow runs'), ('send_workflowrun', 'Can send messages to workflow runs'), ('start_workflowrun', 'Can start workflow runs'), ('export_workflowrun', 'Can export workflow runs'), ('view_payload_workflowrun', 'Can view payloads of workflow runs')], 'verbose_name': 'workflow run'},
+            options={'permissions': [('cancel_workflowrun', 'Can cancel workflow runs'), ('resume_workflowrun', 'Can resume workflow runs'), ('retry_workflowrun', 'Can retry workflow runs'), ('fork_workflowrun', 'Can fork and rewind workflow runs'), ('send_workflowrun', 'Can send messages to workflow runs'), ('start_workflowrun', 'Can start workflow runs'), ('export_workflowrun', 'Can export workflow runs'), ('pause_workflowrun', 'Can pause workflow runs, and let them go on'), ('erase_workflowrun', 'Can erase payloads of workflow runs'), ('view_payload_workflowrun', 'Can view payloads of workflow runs')], 'verbose_name': 'workflow run'},
         ),
         migrations.AlterField(
             model_name='steprun',

@@ -248,6 +248,8 @@ class WorkflowRun(models.Model):
             ("send_workflowrun", "Can send messages to workflow runs"),
             ("start_workflowrun", "Can start workflow runs"),
             ("export_workflowrun", "Can export workflow runs"),
+            ("pause_workflowrun", "Can pause workflow runs, and let them go on"),
+            ("erase_workflowrun", "Can erase payloads of workflow runs"),
             ("view_payload_workflowrun", "Can view payloads of workflow runs"),
         ]
         constraints = [

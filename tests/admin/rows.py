@@ -101,7 +101,8 @@ def make_stream_entry(run: WorkflowRun, **fields: Any) -> StreamEntry:
 
 
 def make_queue(name: str, **fields: Any) -> QueueState:
-    return QueueState.objects.create(name=name, **{"created_at": ago(days=9), "updated_at": ago(days=2), **fields})
+    filled = {"created_at": ago(days=9), "updated_at": ago(days=2), **fields}
+    return QueueState.objects.update_or_create(name=name, defaults=filled)[0]
 
 
 def make_schedule(name: str, **fields: Any) -> Schedule:
