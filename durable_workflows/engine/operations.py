@@ -87,8 +87,15 @@ class Operation:
         return Checkpoint(
             run_id=claim.id, token=claim.token, branch=branch, position=position, name=self.name, kind=kind,
             output=effect.output, error=effect.error, child_id=effect.child_id, attempts=attempts,
-            seconds=clock.monotonic() - self.began, undoing=self.execution.undoing,
+            seconds=self._seconds(), undoing=self.execution.undoing,
         )  # fmt: skip
+
+    def _seconds(self) -> float:
+        """How long it has taken: with what it waited suspended, but for a step, whose last attempt counts."""
+        here, waiting = clock.monotonic() - self.began, self.execution.waits.get(self.place)
+        if waiting is None or self.kind == Kind.STEP:
+            return here
+        return max(here, waiting.since + self.execution.seconds_since_waits_were_read())
 
     def commit(
         self,

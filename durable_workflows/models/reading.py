@@ -45,22 +45,24 @@ class Waiting:
     A wait that was begun before.
 
     :param left: how many seconds are left of it, by the database's clock; None: it has no end.
+    :param since: how many seconds ago it was begun.
     :param begun: the kinds, sources and keys of its rows.
     """
 
     kind: str
     left: float | None
+    since: float
     begun: frozenset[tuple[str, str | None, str]]
 
 
 def waits(connection: BaseDatabaseWrapper, claim: Claim) -> dict[tuple[str, int], Waiting]:
     """What a run has begun to wait for and not yet recorded."""
     rows = Wait.objects.using(connection.alias).filter(run_id=claim.id, generation=claim.generation).order_by("pk")
-    found = rows.annotate(now=DatabaseNow()).values_list("branch", "position", "kind", "source_id", "key", "due_at", "now")
+    columns = ("branch", "position", "kind", "source_id", "key", "due_at", "created_at", "now")
     waiting: dict[tuple[str, int], Waiting] = {}
-    for branch, position, kind, source_id, key, due, now in found:
+    for branch, position, kind, source_id, key, due, created, now in rows.annotate(now=DatabaseNow()).values_list(*columns):
         place, left = (branch, position), None if due is None else (due - now).total_seconds()
-        known = waiting.get(place, Waiting(kind, left, frozenset()))
+        known = waiting.get(place, Waiting(kind, left, (now - created).total_seconds(), frozenset()))
         waiting[place] = replace(known, begun=known.begun | {(kind, source_id, key)})
     return waiting
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import F
 from pytest_django import Settings
 
 from durable_workflows import (
@@ -16,6 +17,7 @@ from durable_workflows import (
     SetWorkflowTimeout,
     WorkflowNotFound,
     clock,
+    list_workflow_steps,
     recv,
     registry,
     scheduled,
@@ -25,7 +27,7 @@ from durable_workflows import (
     wait_all,
     workflow,
 )
-from durable_workflows.models import Schedule, StepRun, Worker, WorkflowRun
+from durable_workflows.models import Schedule, StepRun, Wait, Worker, WorkflowRun
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain, durable_worker, lose, travel
 from tests.app.models import Ledger
@@ -132,6 +134,22 @@ def test_a_journey_brings_sleeps_nearer() -> None:
     travel(timedelta(hours=1))
     assert drain() == 1
     assert handle.get_result() == 1
+
+
+def test_a_sleep_and_a_wait_are_recorded_as_long_as_they_took() -> None:
+    slept, received = reminds.start(30), receives.start()
+    drain()
+    Wait.objects.update(created_at=F("created_at") - timedelta(days=30))  # a journey moves what is due, and no past
+    travel(days=30)
+    send(received.workflow_id, "at last")
+    drain()
+    for handle in (slept, received):
+        waited = next(
+            info for info in list_workflow_steps(handle.workflow_id) if info.name in ("durable.sleep", "durable.recv")
+        )
+        assert waited.started_at is not None
+        assert waited.completed_at is not None
+        assert timedelta(days=30) <= waited.completed_at - waited.started_at < timedelta(days=30, minutes=5), waited
 
 
 def test_a_journey_brings_deadlines_nearer() -> None:
