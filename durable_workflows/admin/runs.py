@@ -127,9 +127,10 @@ class WorkflowRunAdmin(QuestionPages):
 
     # The actions.
 
-    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Those that the user may take. (Django 6.1 also tells where they are to be shown.)"""
-        found = super().get_actions(request, *args, **kwargs)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        """Those that the user may take."""
+        # Since Django 6.1 an action has a place, and who overrides this without the parameter is warned.
+        found = super().get_actions(request, **({} if action_location is None else {"action_location": action_location}))
         allowed = {verb.action for verb in VERBS if verb.allowed_to(request)}
         ours = {*(verb.action for verb in VERBS), exporting.ACTION}
         allowed |= {exporting.ACTION} if exporting.may_export(request) else set()
