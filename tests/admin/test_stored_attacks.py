@@ -27,7 +27,7 @@ from tests.admin.rows import (
     make_worker,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]  # what a page escapes is the same on every database
 
 BASE = "/admin/durable_workflows/"
 PER_RUN = 80
@@ -65,7 +65,7 @@ def fill(text: Callable[[], str]) -> list[WorkflowRun]:
             inputs=dumps({"args": [text(), {text(): text()}], "kwargs": {_cut(text(), 90): text(), "$x": text()}}),
             output=dumps(text()), attributes={text(): text()}, note=text(), started_at=ago(minutes=4),
             deduplication_id=_cut(text(), 200), partition_key=_cut(text(), 100), app_version=_cut(text(), 100),
-            progress_text=text(), progress_done=1, progress_total=2, schedule_name=_cut(text(), 200), worker_id=None, **failed,
+            progress_text=_cut(text(), 200), progress_done=1, progress_total=2, schedule_name=_cut(text(), 200), worker_id=None, **failed,
         )  # fmt: skip
         StepRun.objects.bulk_create(
             StepRun(run=run, position=at, name=_cut(text(), 250), output=dumps({text(): text()}) if at % 2 else text(),
