@@ -17,6 +17,7 @@ from durable_workflows.models.places import occupied_by
 from durable_workflows.models.presence import alive
 from durable_workflows.models.rates import Window
 from durable_workflows.models.rules import FREE, Rules
+from durable_workflows.models.steering import LEASED
 from durable_workflows.situation import Situation, queues_of, said, sentence, situations
 from durable_workflows.states import RunState
 from durable_workflows.words import minute, moment, present, short_id
@@ -28,7 +29,9 @@ def situation(run: WorkflowRun) -> Situation:
     """What one run is doing."""
     at_first_sight = situations([run])[run.pk]
     look = _LOOKS.get(run.status)
-    return at_first_sight if at_first_sight.alarming or look is None else look(run) or at_first_sight
+    if look is None or (at_first_sight.alarming and run.status not in LEASED):
+        return at_first_sight
+    return look(run) or at_first_sight  # a list says only that the worker is gone
 
 
 def _enqueued(run: WorkflowRun) -> Situation | None:

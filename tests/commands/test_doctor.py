@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
-from durable_workflows import clock
+from durable_workflows import clock, registry
 from durable_workflows.checks import servers
 from durable_workflows.management.durable import screen
 from durable_workflows.management.durable.doctor import databases, installation
@@ -28,6 +28,9 @@ NAME = "shop.workflows.checkout"
 def healthy(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """A worker at work, and a database that keeps what it is given. No hint comes out of a test's transaction."""
     settings.DURABLE_WORKFLOWS = {"LISTEN": False}
+    # What other tests have declared in this process is not of this installation.
+    monkeypatch.setattr(registry, "_definitions", {})
+    monkeypatch.setattr(registry, "_schedules", {})
     make_worker("host-1", queues=["default"], names=[NAME])
     if connection.vendor != "postgresql":  # the tests' own forgets commits in a power cut
         monkeypatch.setattr(servers, "LAZY_COMMITS", {connection.vendor: ("SELECT 2", {})})
