@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from durable_workflows.exceptions import InvalidUse, NotSerializable
@@ -15,6 +16,9 @@ OneOrMany = str | Iterable[str]
 Moment = datetime | str
 
 MOST_ROWS = 2**31 - 1
+# Values of one filter: what every database takes in one query, in which those of these two are conditions of their own.
+MOST_VALUES, MOST_CONDITIONS = 1000, 200
+WITH_CONDITIONS = ("executor_id", "workflow_id_prefix")
 DEEPEST, MOST_PARTS = 8, 100  # of attributes that are asked for: what every database can still put into one query
 
 
@@ -87,7 +91,11 @@ def _texts(given: Any, name: str) -> tuple[str, ...]:
         return (valid_text(given, f"The filter {name}"),)
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
         raise InvalidUse(f"The filter {name} is a str or a list of them, not {type(given).__name__}.")
-    return tuple(valid_text(text, f"The filter {name}") for text in given)
+    most = MOST_CONDITIONS if name in WITH_CONDITIONS else MOST_VALUES
+    values = tuple(islice(given, most + 1))
+    if len(values) > most:
+        raise InvalidUse(f"The filter {name} has more than {most:,} values. Ask for so many at a time.")
+    return tuple(valid_text(text, f"The filter {name}") for text in values)
 
 
 def moment(given: Any, name: str) -> datetime:

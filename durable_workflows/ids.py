@@ -9,6 +9,8 @@ import uuid
 
 from durable_workflows import clock
 
+TOKEN_LENGTH = 32
+
 _lock = threading.Lock()
 _last = 0
 
@@ -35,4 +37,14 @@ def new_token() -> str:
 
 def new_worker_id(prefix: str = "") -> str:
     """An id for this process, new at each start: a restarted process is never taken for the one that died."""
-    return f"{(prefix or socket.gethostname())[:31]}-{new_token()}"
+    return f"{_beginning(prefix or socket.gethostname())}{new_token()}"
+
+
+def worker_ids_of(prefix: str) -> tuple[str, int]:
+    """With what the ids begin that ``new_worker_id`` makes with this prefix, and how long they are."""
+    beginning = _beginning(prefix)
+    return beginning, len(beginning) + TOKEN_LENGTH
+
+
+def _beginning(prefix: str) -> str:
+    return f"{prefix[:31]}-"

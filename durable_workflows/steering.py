@@ -30,7 +30,7 @@ def cancel_workflow(workflow_id: str, cancel_children: bool = False) -> None:
 
 def cancel_workflows(workflow_ids: Sequence[str], cancel_children: bool = False) -> None:
     """``cancel_workflow`` for several runs: all, or none if one does not exist."""
-    act("cancel", [*map(options.valid_id, workflow_ids)], {"children": cancel_children})
+    act("cancel", _valid_ids(workflow_ids), {"children": cancel_children})
 
 
 def resume_workflow(workflow_id: str, queue: str | None = None, deadline: datetime | None = None) -> WorkflowHandle[Any]:
@@ -55,8 +55,9 @@ def resume_workflows(
         valid_name(queue)
     if deadline is not None and not (isinstance(deadline, datetime) and deadline.tzinfo and deadline.year < MAXYEAR):
         raise InvalidUse(f"A deadline is an aware datetime before the year {MAXYEAR}, not {deadline!r}.")
-    act("resume", [*map(options.valid_id, workflow_ids)], {"queue": queue, "deadline": deadline})
-    return [WorkflowHandle(workflow_id) for workflow_id in workflow_ids]
+    ids = _valid_ids(workflow_ids)
+    act("resume", ids, {"queue": queue, "deadline": deadline})
+    return [*map(WorkflowHandle, ids)]
 
 
 def retry_workflow(workflow_id: str) -> WorkflowHandle[Any]:

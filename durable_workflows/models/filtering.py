@@ -9,10 +9,11 @@ from typing import Any
 
 from django.db import connections
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Collate
-from django.db.models.lookups import In
+from django.db.models.functions import Collate, Length
+from django.db.models.lookups import Exact, In
 
 from durable_workflows.filtering import RunFilter
+from durable_workflows.ids import worker_ids_of
 from durable_workflows.models.containment import Contains
 from durable_workflows.models.fields import exact_collation
 from durable_workflows.models.runs import WorkflowRun, WorkflowRunQuerySet
@@ -86,7 +87,13 @@ def _compared(lookup: str) -> Callable[[Any], Q]:
 
 def _of_executors(names: Iterable[str]) -> Q:
     """A worker's id, or the setting ``EXECUTOR_ID`` with which such an id begins."""
-    return _any(Q(worker_id=name) | begins_with("worker_id", f"{name}-") for name in names)
+    return _any(Q(worker_id=name) | _made_with(name) for name in names)
+
+
+def _made_with(prefix: str) -> Q:
+    """The ids that are made with a prefix: not those of ``pod-2`` with that of ``pod``, which are longer."""
+    beginning, length = worker_ids_of(prefix)
+    return begins_with("worker_id", beginning) & Q(Exact(Length("worker_id"), length))
 
 
 def _of_users(alias: str, names: Iterable[str]) -> Q:

@@ -23,7 +23,10 @@ from durable_workflows.exceptions import Deduplicated, InvalidUse, WorkflowConfl
 from durable_workflows.models import dialects
 from durable_workflows.models.archive import FORMAT, SECTIONS, VERSION, columns
 from durable_workflows.models.incoming import checked_row, defaults_of, listed, mapping
+from durable_workflows.models.messages import Message
 from durable_workflows.models.runs import Stranded, Turn, WorkflowRun
+from durable_workflows.models.steps import StepAttempt, StepRun
+from durable_workflows.models.waits import Wait
 from durable_workflows.states import TERMINAL, RunState
 
 RUNS = WorkflowRun._meta.db_table
@@ -59,8 +62,12 @@ def checked(document: Any, *, paused: bool) -> Incoming:
     for number, record in enumerate(listed(given["runs"], "The document's runs"), 1):
         _take(record, f"run {number}", rows)
     _check_family(given["workflow_id"], rows[WorkflowRun])
+    begun = _begun(rows)
     for run in rows[WorkflowRun]:
+        if run.pk in begun and run.forked_from_id is None:  # a fork's history is looked for at its first claim, too
+            run.attempt = max(run.attempt, 1)
         _settle(run, paused=paused)
+    _refuse_twins(WorkflowRun, rows[WorkflowRun], "the document's runs")
     return Incoming(given["workflow_id"], rows)
 
 
@@ -75,6 +82,8 @@ def _take(record: Any, where: str, rows: dict[type[Model], list[Any]]) -> None:
             told = mapping(row, place, set(columns(model)), defaults_of(model))
             made.append(checked_row(model, told, place, run_id=run.pk))
         _refuse_twins(model, made, f"{where}: {section}")
+        if any(getattr(row, "generation", 0) > run.generation for row in made):
+            raise InvalidUse(f"Cannot import {where}: {section}: a generation is greater than {run.generation}, the run's own.")
         rows[model] += made
 
 
@@ -88,6 +97,12 @@ def _refuse_twins(model: type[Model], rows: Sequence[Any], where: str) -> None:
             raise InvalidUse(f"Cannot import {where}: two rows have the same {', '.join(names)}.")
 
 
+def _begun(rows: Mapping[type[Model], Sequence[Any]]) -> set[str]:
+    """The runs that have done something: a first claim of theirs would not look for it, and do it again."""
+    received = [message for message in rows[Message] if message.consumed_position is not None]
+    return {row.run_id for row in (*rows[StepRun], *rows[StepAttempt], *rows[Wait], *received)}
+
+
 def _check_family(root: Any, runs: Sequence[WorkflowRun]) -> None:
     ids = [run.pk for run in runs]
     if len(set(ids)) < len(ids):
@@ -99,6 +114,20 @@ def _check_family(root: Any, runs: Sequence[WorkflowRun]) -> None:
             raise InvalidUse(f"The document holds the run {run.pk!r}, which is no child of any other in it.")
         if (run.status in TERMINAL) != (run.completed_at is not None):
             raise InvalidUse(f"Run {run.pk!r} is {run.status} in the document, which does not fit its completed_at.")
+    _refuse_circles({run.pk: run.parent_id for run in runs})
+
+
+def _refuse_circles(parents: Mapping[str, str | None]) -> None:
+    sound: set[str] = set()
+    for run_id in parents:
+        way: set[str] = set()
+        above: str | None = run_id
+        while above is not None and above in parents and above not in sound:
+            if above in way:
+                raise InvalidUse(f"The run {above!r} is its own parent in the document, or that of one above it.")
+            way.add(above)
+            above = parents[above]
+        sound |= way
 
 
 def _settle(run: WorkflowRun, *, paused: bool) -> None:
@@ -113,6 +142,9 @@ def _settle(run: WorkflowRun, *, paused: bool) -> None:
     run.stranded = Stranded.NO if run.stranded == Stranded.NAME else run.stranded  # this database's workers decide
     if paused or run.status == RunState.PAUSED:
         run.status = RunState.PAUSED
+        # It may have been finished where it came from: nothing cancels it here, and undoes that, before it is let go on. Its
+        # own timeout begins anew then. Nor does it keep a schedule from its next run.
+        run.deadline, run.schedule_name = None, None
     elif run.status != RunState.DELAYED:
         run.status = RunState.ENQUEUED
 

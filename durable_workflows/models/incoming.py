@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,11 +14,17 @@ from durable_workflows.conf import config
 from durable_workflows.exceptions import InvalidUse, NotSerializable
 from durable_workflows.filtering import moment
 from durable_workflows.models.archive import columns
-from durable_workflows.options import valid_id
+from durable_workflows.models.histories import OF_ALL
+from durable_workflows.options import TOO_LONG, valid_id
 from durable_workflows.serializers import is_stored
 from durable_workflows.texts import valid_json, valid_text
 
-NEVER_NEGATIVE = ("position", "generation", "attempt", "attempts", "offset", "recovery_attempts")
+# What is counted, and counted on: far from the ends of its column, where one more would fail, with all of its batch.
+COUNTS = {
+    "attempt", "attempts", "recovery_attempts", "stalled", "tries", "fan_in", "generation", "retry_generation", "position",
+    "consumed_position", "retry_step", "progress_mark", "offset", "from_offset",
+}  # fmt: skip
+MOST = 10**9
 WORDS = ("note",)  # texts that are no payloads
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 
@@ -99,15 +104,18 @@ def _payload(field: Any, given: Any, where: str) -> str:
 def _whole(field: Any, given: Any, where: str) -> int:
     # Those of all vendors: SQLite's columns take more, which another one's workers could not read.
     least, most = BaseDatabaseOperations.integer_field_ranges[field.get_internal_type()]
-    least = 0 if field.name in NEVER_NEGATIVE else least
+    if field.name in COUNTS:
+        least, most = -MOST if field.name == "generation" and field.model in OF_ALL else 0, MOST
     if type(given) is not int or not least <= given <= most:
         raise InvalidUse(f"Cannot import {where}: it is a whole number from {least} to {most}.")
     return given
 
 
 def _number(field: Any, given: Any, where: str) -> float:
-    if type(given) not in (int, float) or not abs(given) < 1e300 or not math.isfinite(given):
-        raise InvalidUse(f"Cannot import {where}: it is a number.")
+    above_zero = field.name == "timeout_seconds"
+    if type(given) not in (int, float) or not 0 <= given < TOO_LONG or (above_zero and not given):
+        least = "more than 0" if above_zero else "0"
+        raise InvalidUse(f"Cannot import {where}: it is a number of seconds from {least} to under {TOO_LONG:,}.")
     return float(given)
 
 

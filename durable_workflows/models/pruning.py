@@ -7,7 +7,8 @@ their parent may yet ask for their result. A sweep remembers where it stopped, s
 each batch, and comes back to them when it begins anew.
 
 A parent may ask until it has succeeded: an unfinished one goes on, a failed, cancelled or dead one may be let go on by an
-operator. So the children of such a one stay with it, and go after it.
+operator. So the children of such a one stay with it, and go after it. A fork has its parent's history, and may ask for the
+same children; and whoever waits for a run by its id asks for it as well.
 
 A batch is one short transaction. It takes the rows that nobody else has locked, and looks again at each under its lock; so
 any number may prune at once, a run that is resumed at that moment stays, and nobody waits for a pruner. Nor does a pruner
@@ -28,9 +29,11 @@ from django.db.models import ProtectedError, Q, QuerySet, RestrictedError
 from durable_workflows.models.deletion import delete_locked
 from durable_workflows.models.reading import database_now
 from durable_workflows.models.runs import WorkflowRun
+from durable_workflows.models.steps import Kind
 from durable_workflows.models.transactions import impatient_transaction, is_lock_error
+from durable_workflows.models.waits import Wait
 from durable_workflows.retention import ENDS, Policy
-from durable_workflows.states import RunState
+from durable_workflows.states import UNFINISHED, RunState
 
 BATCH = 200  # runs a transaction
 LOOK = 500  # rows that are looked at to find them
@@ -45,6 +48,7 @@ class _Ended:
     name: str
     completed_at: datetime
     parent_id: str | None
+    forked_from_id: str | None
 
 
 class Sweep:
@@ -92,7 +96,7 @@ class Sweep:
             beyond = Q(completed_at__gt=after.completed_at) | Q(completed_at=after.completed_at, pk__gt=after.id)
             runs = runs.filter(beyond, completed_at__gte=after.completed_at)
         rows: QuerySet[WorkflowRun, Any] = runs.order_by("completed_at", "pk").values_list(
-            "pk", "name", "completed_at", "parent_id"
+            "pk", "name", "completed_at", "parent_id", "forked_from_id"
         )
         return [_Ended(*row) for row in rows[:LOOK]]
 
@@ -118,11 +122,46 @@ def _swept(connection: BaseDatabaseWrapper, sweep: Sweep, limit: int | None) -> 
 
 
 def _without_askers(connection: BaseDatabaseWrapper, runs: Sequence[_Ended]) -> list[_Ended]:
-    """Those whose parent, if it is there, has succeeded."""
+    """
+    Those which nobody waits for, and whose parent, if it is there, has succeeded, and all forks of it.
+
+    Forks of forks are found by those between them, which therefore stay, too.
+    """
+    if not runs:
+        return []
     parents = {run.parent_id for run in runs if run.parent_id is not None}
     asking = WorkflowRun.objects.using(connection.alias).filter(pk__in=parents).exclude(status=RunState.SUCCESS)
     may_ask = set(asking.values_list("pk", flat=True)) if parents else set()
-    return [run for run in runs if run.parent_id not in may_ask]
+    forked = _with_asking_forks(connection, parents | {run.id for run in runs if run.forked_from_id is not None})
+    awaited = _awaited(connection, [run.id for run in runs])
+    kept = {run.id for run in runs if run.forked_from_id is not None and run.id in forked} | awaited
+    return [run for run in runs if run.parent_id not in may_ask | forked and run.id not in kept]
+
+
+def _with_asking_forks(connection: BaseDatabaseWrapper, run_ids: set[str]) -> set[str]:
+    """Those of which a fork, or a fork of a fork, has not succeeded, and forks between them."""
+    sources: dict[str, str] = {}
+    asking: set[str] = set()
+    level = run_ids
+    while level:
+        forks = WorkflowRun.objects.using(connection.alias).filter(forked_from__in=level)
+        found = [(pk, source or "", status) for pk, source, status in forks.values_list("pk", "forked_from_id", "status")]
+        asking |= {source for _, source, status in found if status != RunState.SUCCESS}
+        level = {pk for pk, *_ in found} - {*sources}
+        sources |= {pk: source for pk, source, _ in found}
+    for run_id in [*asking]:
+        above = sources.get(run_id)
+        while above is not None and above not in asking:
+            asking.add(above)
+            above = sources.get(above)
+    return asking
+
+
+def _awaited(connection: BaseDatabaseWrapper, run_ids: Sequence[str]) -> set[str]:
+    """Those that an unfinished run waits for: only these, since two that have ended may have waited for each other."""
+    # All kinds, since the index begins with them.
+    waits = Wait.objects.using(connection.alias).filter(kind__in=Kind.values, source_id__in=run_ids)
+    return {wait for wait in waits.filter(run__status__in=UNFINISHED).values_list("source_id", flat=True) if wait}
 
 
 def _delete(connection: BaseDatabaseWrapper, status: RunState, run_ids: Sequence[str], now: datetime) -> int:

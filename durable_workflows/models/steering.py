@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Case, F, QuerySet, Value, When
 
 from durable_workflows import signals
 from durable_workflows.exceptions import WorkflowNotFound
@@ -109,7 +109,10 @@ def resume(
     """
     require(run_ids, lock(connection, run_ids))
     signals.at_commit(signals.claimable, connection.alias)
-    moved = {"queue": queue, "deduplication_lock": None} if queue is not None else {}  # an id is one queue's
+    moved: dict[str, Any] = {}
+    if queue is not None:  # an id and a key are one queue's; the key comes first: MySQL would compare with the new queue
+        same_key = Case(When(queue=queue, then=F("partition_key")), default=Value(""))
+        moved = {"partition_key": same_key, "queue": queue, "deduplication_lock": None}
     resumable = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE)
     resumable = resumable.exclude(status=RunState.CANCELLED, saga=Saga.CANCELLED)
     return go_on(resumable, turn=turn, deadline=deadline, **moved)

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from durable_workflows import erase_payloads, start_workflow
+from durable_workflows.ids import new_worker_id
 from durable_workflows.models import Kind, WorkflowRun
 from durable_workflows.testing import drain
 from tests.admin.rows import ago, dumps, make_event, make_queue, make_run, make_runs, make_step, make_wait
@@ -188,7 +189,9 @@ class TestPages:
 
     def test_filters_are_those_of_list_workflows(self, root: Asker) -> None:
         old = make_run(id="old-1", created_at=ago(days=9), completed_at=ago(days=8), status="SUCCESS", queue="q", user="ann")
-        made = make_run(id="new/2", name="other", attributes={"a": {"b": 1}}, worker_id="host-1", parent_id="old-1")
+        made = make_run(
+            id="new/2", name="other", attributes={"a": {"b": 1}}, worker_id=new_worker_id("host"), parent_id="old-1"
+        )
         by = {
             "workflow_ids=old-1": old, "status=SUCCESS&status=ERROR": old, "name=other": made, "queue_name=q": old, "user=ann": old,
             "workflow_id_prefix=new/": made, "executor_id=host": made, "has_parent=true": made, "has_parent=0": old,

@@ -6,8 +6,21 @@ from typing import Any
 
 import pytest
 
-from durable_workflows import cancel_workflow, recv, resume_workflow, send, sleep, step, workflow
-from durable_workflows.models import Wait
+from durable_workflows import (
+    InvalidUse,
+    Queue,
+    SetEnqueueOptions,
+    cancel_workflow,
+    cancel_workflows,
+    recv,
+    resume_workflow,
+    resume_workflows,
+    send,
+    sleep,
+    step,
+    workflow,
+)
+from durable_workflows.models import Wait, WorkflowRun
 from durable_workflows.states import RunState
 from durable_workflows.testing import drain, travel
 
@@ -63,3 +76,30 @@ def test_a_message_does_not_wake_a_cancelled_run_and_is_there_when_it_is_resumed
     resume_workflow(handle.workflow_id)
     drain()
     assert handle.get_result(timeout=1) == "late"
+
+
+def test_in_another_queue_it_has_no_key_of_the_one_it_comes_from() -> None:
+    queue = Queue("by-tenant", partition_queue=True)
+    runs = []
+    for key in ("a", "b"):
+        with SetEnqueueOptions(queue_partition_key=key, delay=DAY):
+            runs.append(queue.enqueue(waits_a_month))
+    ids = [run.workflow_id for run in runs]
+    WorkflowRun.objects.filter(pk=ids[1]).update(queue="plain")
+    resume_workflows(iter(ids), queue="plain")  # type: ignore[arg-type]
+    assert [*WorkflowRun.objects.order_by("created_at").values_list("queue", "partition_key")] == [
+        ("plain", ""),
+        ("plain", "b"),
+    ]
+
+
+def test_several_ids_are_no_str_and_each_gets_its_handle() -> None:
+    handles = [waits_a_month.start() for _ in range(2)]
+    ids = [handle.workflow_id for handle in handles]
+    drain()
+    cancel_workflows(iter(ids))  # type: ignore[arg-type]
+    assert {handle.run.status for handle in handles} == {RunState.CANCELLED}
+    assert resume_workflows(iter(ids)) == handles  # type: ignore[arg-type]
+    for verb in (cancel_workflows, resume_workflows):
+        with pytest.raises(InvalidUse, match="are a list"):
+            verb(ids[0])

@@ -18,17 +18,22 @@ from durable_workflows import (
     InvalidUse,
     SetWorkflowID,
     clock,
+    fork_workflow,
+    get_result,
     get_workflow_status,
     prune_workflows,
+    recv,
     resume_workflow,
     retention,
+    send,
+    start_workflow,
     step,
     workflow,
 )
 from durable_workflows.models import Kind, Message, QueueStart, StepRun, Wait, WorkflowRun, pruning, rates
 from durable_workflows.models.pruning import BATCH, LOOK, Sweep
 from durable_workflows.retention import policy_of
-from durable_workflows.testing import drain, durable_worker
+from durable_workflows.testing import drain, durable_worker, travel
 from durable_workflows.worker.pruning import Pruning
 from tests.admin.rows import ago, make_attempt, make_event, make_message, make_queue, make_run, make_runs, make_step, make_wait
 from tests.app.models import Ledger
@@ -122,6 +127,46 @@ def test_children_stay_with_whoever_may_ask_for_their_results() -> None:
     assert ids() == kept & {waiting, succeeded} | set(
         WorkflowRun.objects.filter(parent_id=waiting).values_list("pk", flat=True)
     )
+
+
+@workflow
+def child() -> str:
+    return "of the child"
+
+
+@workflow
+def asks_late() -> Any:
+    handle = start_workflow(child)
+    recv("word")
+    return handle.get_result()
+
+
+def test_a_child_stays_for_the_forks_of_its_parent_and_what_is_awaited_for_whoever_waits(settings: Settings) -> None:
+    settings.DURABLE_WORKFLOWS = {"PARK_SECONDS": 0}
+    with SetWorkflowID("source"):
+        start_workflow(asks_late)
+    drain()
+    for source, fork in (("source", "fork"), ("fork", "fork-of-it")):
+        with SetWorkflowID(fork):
+            fork_workflow(source, 3)
+    drain()
+    for run_id in ("source", "fork"):
+        send(run_id, "on", topic="word")
+    drain()
+    [born] = WorkflowRun.objects.filter(parent_id="source").values_list("pk", flat=True)
+    awaited, waiter = ended(), make_run(status="WAITING")
+    make_wait(waiter, Kind.GET_EVENT, source_id=awaited, key="state")
+    cancelled = make_run(status="CANCELLED", completed_at=ago(days=2))
+    make_wait(cancelled, Kind.GET_EVENT, source_id=cancelled.pk, key="state")
+    travel(60)
+    assert prune_workflows(older_than=0) == 2, "the source, and what nobody waits for"
+    assert ids() == {born, "fork", "fork-of-it", awaited, waiter.pk}
+    send("fork-of-it", "on", topic="word")
+    drain()
+    assert get_result("fork-of-it", timeout=1) == "of the child"
+    travel(60)
+    assert prune_workflows(older_than=0) == 3
+    assert ids() == {awaited, waiter.pk}
 
 
 def test_a_sweep_gets_past_what_is_kept_and_stops_at_what_is_young() -> None:

@@ -32,6 +32,7 @@ from durable_workflows import (
     step,
     workflow,
 )
+from durable_workflows.ids import new_worker_id
 from durable_workflows.models import WorkflowRun
 from durable_workflows.testing import drain
 from tests.app.models import Ledger
@@ -100,10 +101,14 @@ def test_each_filter_takes_one_value_or_a_list_and_all_must_fit() -> None:
     assert (ids(parent_workflow_id="A-3"), ids(has_parent=True)) == ([child], [child])
     assert child not in ids(has_parent=False)
     assert (ids(forked_from="a-1"), ids(was_forked_from=True), ids(schedule_name="x")) == ([], [], [])
-    WorkflowRun.objects.filter(pk="a-2").update(forked_from="a-1", schedule_name="daily", worker_id="host-7-0123")
-    WorkflowRun.objects.filter(pk="a-1").update(was_forked_from=True, worker_id="host-70")
+    WorkflowRun.objects.filter(pk="a-2").update(forked_from="a-1", schedule_name="daily", worker_id=new_worker_id("host-7"))
+    WorkflowRun.objects.filter(pk="a-1").update(was_forked_from=True, worker_id=new_worker_id("host-7-0"))
+    one, other = WorkflowRun.objects.filter(pk__in=["a-1", "a-2"]).order_by("pk").values_list("worker_id", flat=True)
     assert (ids(forked_from=["a-1", "x"]), ids(was_forked_from=True), ids(schedule_name="daily")) == (["a-2"], ["a-1"], ["a-2"])
-    assert (ids(executor_id="host-7"), ids(executor_id=["host-70", "host-7-0123"])) == (["a-2"], ["a-1", "a-2"])
+    assert (ids(executor_id="host-7"), ids(executor_id="host-7-0"), ids(executor_id="host")) == (["a-2"], ["a-1"], [])
+    assert ids(executor_id=[one, other]) == ["a-1", "a-2"]
+    WorkflowRun.objects.filter(pk="a-1").update(worker_id=new_worker_id("pod-" * 20))
+    assert ids(executor_id="pod-" * 20) == ["a-1"], "only the beginning of it is in the worker's id"
 
 
 def test_times_are_inclusive_and_ties_are_broken_by_the_id() -> None:
@@ -162,13 +167,23 @@ def test_attributes_are_contained_by_the_same_rules_on_every_database() -> None:
         {"attributes": ["a"]}, {"attributes": {1: 2}}, {"attributes": {"a": float("nan")}}, {"attributes": {"a": "\0"}},
         {"attributes": {"a": {object(): 1}}}, {"attributes": {"a": list(range(200))}}, {"name": "x" * 10_000_000},
         {"completed_after": datetime.max.replace(tzinfo=UTC).isoformat().replace("+00:00", "-10:00")},
-        {"attributes": json.loads('{"a":' * 50 + "1" + "}" * 50)},
+        {"attributes": json.loads('{"a":' * 50 + "1" + "}" * 50)}, {"workflow_ids": map(str, range(300_000))},
+        {"executor_id": ["x"] * 201}, {"workflow_id_prefix": ["x"] * 201}, {"user": ["x"] * 1001},
     ],
     ids=lambda filters: next(iter(filters)),
 )  # fmt: skip
 def test_what_no_filter_can_be_is_refused(filters: dict[str, Any]) -> None:
     with pytest.raises(InvalidUse):
         list_workflows(**filters)
+
+
+def test_as_many_values_as_may_be_are_taken_at_once() -> None:
+    started("a-1")
+    many = [f"a-{number}" for number in range(1000)]
+    names = {"name": many, "user": many, "queue_name": many, "app_version": many, "forked_from": many, "schedule_name": many}
+    assert ids(workflow_ids=many) == ["a-1"]
+    assert ids(workflow_ids=many, workflow_id_prefix=many[:200]) == ["a-1"]
+    assert ids(workflow_ids=many, workflow_id_prefix=many[:200], executor_id=many[:200], parent_workflow_id=many, **names) == []
 
 
 def test_an_unknown_filter_is_a_type_error() -> None:

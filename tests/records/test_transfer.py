@@ -21,8 +21,10 @@ from durable_workflows import (
     WorkflowConflict,
     WorkflowNotFound,
     cancel_workflow,
+    continue_as_new,
     delete_workflow,
     export_workflow,
+    fork_workflow,
     get_result,
     import_workflow,
     list_workflow_steps,
@@ -125,6 +127,8 @@ def test_a_run_under_way_is_moved_with_its_tree_and_goes_on_where_it_was() -> No
     handle = import_workflow(moved(document))
     assert handle == retrieve_workflow("root")
     after = all_rows()
+    assert before["WorkflowRun"][0]["deadline"] is not None
+    before["WorkflowRun"][0]["deadline"] = None  # what is paused by its import is not cancelled
     assert after == before
     row = handle.run
     assert (row.status, row.worker_id, row.lease_token, row.due_at) == (S.PAUSED, None, None, None)
@@ -192,6 +196,97 @@ def test_one_that_is_being_cancelled_is_undone_where_it_is_let_go_on() -> None:
     drain()
     assert retrieve_workflow("booking").run.status == S.CANCELLED
     assert did("booking") == ["flight", "undo flight", "undo flight"], "here as there: it is another database"
+
+
+def test_one_that_is_paused_by_its_import_is_not_cancelled_and_undone_when_its_time_is_over() -> None:
+    with SetWorkflowID("booking"), SetWorkflowTimeout(DAY):
+        Queue("bookings").enqueue(books)
+    drain()
+    WorkflowRun.objects.filter(pk="booking").update(schedule_name="nightly")
+    document = export_workflow("booking")
+    cancel_workflow("booking")
+    drain()
+    WorkflowRun.objects.all().delete()
+    done = did("booking")
+    row = import_workflow(document).run
+    assert (row.deadline, row.timeout_seconds, row.schedule_name) == (None, DAY, None)
+    travel(2 * DAY)
+    drain()
+    assert retrieve_workflow("booking").run.status == S.PAUSED
+    assert did("booking") == done, "somebody else's database may have completed it"
+    unpause_workflow("booking")
+    drain()
+    assert retrieve_workflow("booking").run.status == S.WAITING
+    travel(2 * DAY)
+    drain()
+    assert retrieve_workflow("booking").run.status == S.CANCELLED, "its own timeout began anew"
+    assert did("booking") == [*done, "undo flight"]
+
+
+CHARGED: list[str] = []
+
+
+@step(atomic=False)
+def charge(whom: str) -> None:
+    CHARGED.append(whom)  # nothing that a conflict of records would roll back
+
+
+@workflow
+def does_and_waits() -> Any:
+    charge("ada")
+    return recv("word")
+
+
+def test_what_is_recorded_is_not_done_again_whatever_the_document_says_of_claims() -> None:
+    CHARGED.clear()
+    with SetWorkflowID("begun"):
+        start_workflow(does_and_waits)
+    drain()
+    document = moved(export_workflow("begun"))
+    document["runs"][0]["attempt"] = 0
+    import_workflow(document, paused=False)
+    send("begun", "on", topic="word")
+    drain()
+    assert get_result("begun", timeout=1) == "on"
+    assert CHARGED == ["ada"]
+
+
+@workflow
+def begins_anew(number: int) -> Any:
+    set_event("number", number)
+    write_stream("numbers", number)
+    return continue_as_new(number + 1) if number < 3 else recv("word")
+
+
+def test_a_fork_of_a_run_that_had_begun_anew_is_moved_with_what_happened_before() -> None:
+    with SetWorkflowID("first"):
+        start_workflow(begins_anew, 1)
+    drain()
+    with SetWorkflowID("fork"):
+        fork_workflow("first", 10)
+    drain()
+    generations = StreamEntry.objects.filter(run_id="fork").order_by("pk").values_list("generation", flat=True)
+    assert [*generations] == [-2, -1, 0]
+    assert Event.objects.filter(run_id="fork", generation__lt=0).exists()
+    document = moved(export_workflow("fork"))
+    import_workflow(document, paused=False)
+    assert [*generations] == [-2, -1, 0]
+    send("fork", "on", topic="word")
+    drain()
+    assert get_result("fork", timeout=1) == "on"
+    document["runs"][0]["id"] = document["workflow_id"] = "later"
+    document["runs"][0]["stream_entries"][0]["generation"] = 1
+    assert refused(document)
+
+
+def test_two_runs_of_one_deduplication_id_are_refused_before_a_row_is_written() -> None:
+    with SetWorkflowID("one"), SetEnqueueOptions(deduplication_id="only"):
+        Queue("letters").enqueue(books)
+    document = moved(export_workflow("one"))
+    document["runs"].append({**document["runs"][0], "id": "two", "parent_id": "one"})
+    with pytest.raises(InvalidUse, match="deduplication_lock"):
+        import_workflow(document)
+    assert not WorkflowRun.objects.exists()
 
 
 def test_what_is_there_is_never_overwritten() -> None:
@@ -288,12 +383,27 @@ DAMAGES = {
     "a huge number": changed(f"{ROOT}.progress_done", 10**400),
     "a truth as a number": changed(f"{ROOT}.priority", True),
     "a negative generation": changed(f"{ROOT}.generation", -1),
+    "a count before the end of its column": changed(f"{ROOT}.attempt", 2**31 - 1),
+    "recoveries that are not to be counted on": changed(f"{ROOT}.recovery_attempts", 2**31 - 1),
+    "lost leases that are not to be counted on": changed(f"{ROOT}.stalled", 10**9 + 1),
+    "a negative count": changed(f"{ROOT}.tries", -1),
+    "a step at a place that has no next": changed(f"{ROOT}.steps.0.position", 2**31 - 1),
+    "a value at an offset that has no next": changed(f"{ROOT}.stream_entries.0.offset", 2**63 - 1),
+    "a step of a generation to come": changed(f"{ROOT}.steps.0.generation", 1),
+    "an attempt of a generation to come": changed("runs.1.attempts.0.generation", 1),
+    "a wait of a generation to come": changed(f"{ROOT}.waits.0.generation", 1),
+    "an event of a generation to come": changed(f"{ROOT}.events.0.generation", 1),
+    "a negative generation of a step": changed(f"{ROOT}.steps.0.generation", -1),
     "a flag that is none": changed(f"{ROOT}.awaited", "yes"),
     "a time that is none": changed(f"{ROOT}.created_at", "yesterday"),
     "a time as a number": changed(f"{ROOT}.created_at", 1e9),
     "a time before all times": changed(f"{ROOT}.created_at", "0001-01-01T00:00:00+23:00"),
     "not a number": changed(f"{ROOT}.timeout_seconds", float("nan")),
     "a timeout beyond numbers": changed(f"{ROOT}.timeout_seconds", 10**400),
+    "a timeout that no interval holds": changed(f"{ROOT}.timeout_seconds", 1e30),
+    "a timeout of nothing": changed(f"{ROOT}.timeout_seconds", 0),
+    "a negative debounce": changed(f"{ROOT}.waits.0.debounce", -1.0),
+    "a root that is its own parent": changed(f"{ROOT}.parent_id", "root"),
     "attributes that are a list": changed(f"{ROOT}.attributes", ["a"]),
     "attributes with a NUL": changed(f"{ROOT}.attributes", {"a": ["\0"]}),
     "attributes with odd keys": changed(f"{ROOT}.attributes", {1: 2}),
@@ -313,6 +423,12 @@ def test_what_is_damaged_is_refused_before_a_row_is_written() -> None:
         document = copy.deepcopy(sound)
         damage(document)
         assert refused(document), f"{what} was taken"
+    circle = copy.deepcopy(sound)
+    circle["runs"][0]["parent_id"] = circle["runs"][1]["id"]
+    apart = copy.deepcopy(sound)
+    apart["runs"] += [{**sound["runs"][1], "id": name, "parent_id": other} for name, other in (("x", "y"), ("y", "x"))]
+    assert refused(circle)
+    assert refused(apart)
     for nonsense in (None, [], "root", 7, {}, {"format": "durable_workflows.runs"}):
         with pytest.raises(InvalidUse):
             import_workflow(nonsense)  # type: ignore[arg-type]
