@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +19,7 @@ from durable_workflows import (
 from durable_workflows.management.durable.output import Output
 from durable_workflows.management.durable.parsing import add_act
 from durable_workflows.management.durable.parsing import moment as parse_moment
-from durable_workflows.management.durable.subcommand import DONE, Subcommand
+from durable_workflows.management.durable.subcommand import DONE, Refused, Subcommand
 from durable_workflows.management.durable.tables import Cell, Column, Table
 from durable_workflows.management.durable.text import plain
 from durable_workflows.serializers import dumps
@@ -66,19 +66,34 @@ def _row(schedule: ScheduleStatus) -> list[Cell | str]:
 
 def _each(verb: Callable[[str], None], done: str) -> Callable[[Output, Namespace], int]:
     def run(output: Output, given: Namespace) -> int:
-        for name in given.names:
+        names = _known(given.names)
+        for name in names:
             verb(name)
             output.say(f"Schedule {name} was {done}.")
         if output.json:
-            output.document({done: given.names})
+            output.document({done: names})
         return DONE
 
     return run
 
 
+def _known(given: Sequence[str]) -> list[str]:
+    """
+    Those names, each once.
+
+    :raises Refused: if there is no schedule of one; nothing is done to the others then.
+    """
+    names = list(dict.fromkeys(given))
+    there = {schedule.name for schedule in list_schedules()}
+    if unknown := [name for name in names if name not in there]:
+        raise Refused(f"There is no schedule {', '.join(map(repr, unknown))}. Nothing was done. `durable schedules` tells which"
+                      " there are.", "ScheduleNotFound", schedules=unknown)  # fmt: skip
+    return names
+
+
 def _trigger(output: Output, given: Namespace) -> int:
-    started = [trigger_schedule(name).workflow_id for name in given.names]
-    return _started(output, started)
+    names = _known(given.names)
+    return _started(output, [trigger_schedule(name).workflow_id for name in names])
 
 
 def _backfill(output: Output, given: Namespace) -> int:
