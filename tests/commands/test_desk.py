@@ -56,6 +56,11 @@ def test_schedules_are_told_and_steered() -> None:
         assert "'nobody'" in refusal("schedules", act, "nightly", "nobody")
     assert not Schedule.objects.get(pk="nightly").paused
     assert WorkflowRun.objects.count() == runs
+    make_schedule("damaged", cron="nonsense", paused=True)
+    told = ask("schedules", "resume", "damaged", "nightly", code=1)
+    assert (told["resumed"], list(told["refused"])) == (["nightly"], ["damaged"])
+    assert "damaged: " in say("schedules", "resume", "damaged", code=1)
+    assert set(ask("schedules", "trigger", "nightly")["runs"]) == {"nightly"}
     say("schedules", "delete", "nightly")
     assert not Schedule.objects.filter(pk="nightly").exists()
 
