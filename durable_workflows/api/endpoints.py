@@ -57,6 +57,8 @@ class Endpoint:
     :param name: its ``operationId``, and the name of its address.
     :param about: what it does, for the document; the first line is the summary.
     :param permission: of this app, without which it is refused; "" if any member of the staff may.
+    :param also: the permissions that it needs besides.
+    :param key: the member of the body by which a repetition is known, so that it does nothing; "" if there is none.
     :param shape: what it answers with; None: nothing, or something of no shape.
     :param statuses: those of success.
     :param problems: what can go wrong here beside what can everywhere.
@@ -67,6 +69,7 @@ class Endpoint:
     name: str
     about: str
     permission: str
+    also: Sequence[str] = ()
     act: Callable[[Call], Answer]
     shape: Shape | None
     query: Sequence[Field] = ()
@@ -74,6 +77,16 @@ class Endpoint:
     subject: Kind = ID
     statuses: Sequence[int] = (200,)
     problems: Sequence[Type] = ()
+    key: str = ""
+
+    @property
+    def permissions(self) -> Sequence[str]:
+        """All that it needs."""
+        return (self.permission, *self.also) if self.permission else ()
+
+    def is_safe_to_repeat(self, values: Mapping[str, Any]) -> bool:
+        """Whether a request with these values, sent twice, does no more than sent once."""
+        return self.reads or (bool(self.key) and values.get(self.key) is not None)
 
     @property
     def parameter(self) -> str:

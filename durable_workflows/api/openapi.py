@@ -60,7 +60,8 @@ def _problem() -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     summary, _, more = endpoint.about.partition("\n\n")
-    needs = f"Needs the permission `durable_workflows.{endpoint.permission}`." if endpoint.permission else ""
+    names = " and ".join(f"`durable_workflows.{name}`" for name in endpoint.permissions)
+    needs = f"Needs the permission{'s' * bool(endpoint.also)} {names}." if names else ""
     body = {"requestBody": _body(endpoint.body)} if not endpoint.reads and endpoint.method != "DELETE" else {}
     return {
         "operationId": endpoint.name,

@@ -78,13 +78,18 @@ class Problem(Exception):
         return self
 
 
-KNOWN = (DurableError, Refusal, SuspiciousOperation, PermissionDenied, OperationalError, InterfaceError)
+class InDoubt(Exception):
+    """The database went away in a deed that may be done by now, and that is done again if the request is sent again."""
+
+
+KNOWN = (InDoubt, DurableError, Refusal, SuspiciousOperation, PermissionDenied, OperationalError, InterfaceError)
 
 
 def problem_of(error: Exception) -> Problem:
     """An error of one of the classes in ``KNOWN`` as the answer to it. All that is bad in a request comes as one of these."""
-    if isinstance(error, (OperationalError, InterfaceError)):
-        detail = "Nothing was done, or it cannot be told. Send the request again."
+    if isinstance(error, (InDoubt, OperationalError, InterfaceError)):
+        cure = "Look before you send it again: it may act twice." if isinstance(error, InDoubt) else "Send the request again."
+        detail = f"Nothing was done, or it cannot be told. {cure}"
         return Problem(UNAVAILABLE, detail).with_headers(Retry_After=str(RETRY_SECONDS))
     if isinstance(error, Refusal):
         return Problem(next(kind for kind in TYPES if kind.status == error.status_code), str(error))

@@ -92,6 +92,7 @@ _WAIT = {
 RUN_DETAIL = RUN.with_more(
     "RunDetail",
     "A run, and why it waits.",
+    Property("generation", WHOLE, "How often its history was begun anew, as by a rewinding; see `expected_generation`."),
     Property("waits_for", {"type": "array", "items": _WAIT}, "What a waiting run waits for; of many the first."),
     Property("queue_paused", maybe(FLAG), "Whether the queue of one that is enqueued is paused; null: there is no saying."),
 )

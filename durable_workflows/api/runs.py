@@ -12,12 +12,13 @@ from durable_workflows.api.endpoints import RAW, Answer, Call, Endpoint
 from durable_workflows.api.fields import Field
 from durable_workflows.api.kinds import ATTRIBUTES, FLAG, MOMENT, Kind, choice, filled, text, whole
 from durable_workflows.api.pages import CURSOR, LIMIT, Order, as_moment, as_number, as_text, page
-from durable_workflows.api.problems import NOT_FOUND
+from durable_workflows.api.problems import BAD_REQUEST, NOT_FOUND, Problem
 from durable_workflows.api.sight import ON_PAGES, PERMISSION, Sight
 from durable_workflows.exceptions import WorkflowNotFound
 from durable_workflows.filtering import run_filter
 from durable_workflows.models import Event, QueueState, StepRun, Wait, WorkflowRun, dialects
 from durable_workflows.models.filtering import fitting
+from durable_workflows.redaction import is_secret
 from durable_workflows.states import RunState
 
 MOST_WAITS = 20
@@ -100,6 +101,7 @@ def list_runs(call: Call) -> Answer:
     values, sight = call.values, call.sight(ON_PAGES)
     if values["attributes"] is not None:
         auth.require(call.user, PERMISSION)
+        _refuse_secret(values["attributes"])
     wanted = run_filter({field.name: values[field.name] for field in FILTERS})
     asked = {"input": values["load_input"], "output": values["load_output"], "error": values["load_output"]}
     payloads = {name: column for name, column in PAYLOADS.items() if asked[name]}
@@ -109,13 +111,31 @@ def list_runs(call: Call) -> Answer:
     return Answer({"runs": [run_shapes.RUN.of(told(row, sight, payloads)) for row in rows], "next": following})
 
 
+def _refuse_secret(attributes: Any) -> None:
+    """What nobody may read is not to be guessed either, one question at a time."""
+    todo = [attributes]
+    for node in todo:
+        if isinstance(node, Mapping):
+            if secret := next(filter(is_secret, node), None):
+                detail = f"By {secret[:80]!r} nobody can search here: REDACT says that it is secret."
+                raise Problem(BAD_REQUEST, detail, parameter="attributes")
+            todo.extend(node.values())
+        elif isinstance(node, list):
+            todo.extend(node)
+
+
 def get_run(call: Call) -> Answer:
     """One run, whole."""
     sight, runs = call.sight(), WorkflowRun.objects.using(dialects.alias()).filter(pk=call.subject)
     row = rows_of(runs, sight, tuple(PAYLOADS.values())).first()
     if row is None:
         raise WorkflowNotFound(call.subject)
-    known = {**told(row, sight, PAYLOADS), "waits_for": _waits(row), "queue_paused": _is_queue_paused(row)}
+    known = {
+        **told(row, sight, PAYLOADS),
+        "generation": row["generation"],
+        "waits_for": _waits(row),
+        "queue_paused": _is_queue_paused(row),
+    }
     return Answer(run_shapes.RUN_DETAIL.of(known))
 
 

@@ -131,6 +131,6 @@ ENDPOINTS = (
     ),
     Endpoint(
         path="schedules/{name}/trigger", name="trigger_schedule", permission="start_workflowrun", act=trigger_schedule,
-        shape=HANDLE, statuses=(201,), about="Start a run of a schedule now.", **_VERB,
+        also=("view_schedule",), shape=HANDLE, statuses=(201,), about="Start a run of a schedule now.", **_VERB,
     ),
 )  # fmt: skip

@@ -94,7 +94,7 @@ def _started(connection: BaseDatabaseWrapper, run: NewRun, how: StartOptions) ->
 ENDPOINTS = (
     Endpoint(
         method="POST", path="runs", name="start_run", permission="start_workflowrun", act=start_run, shape=HANDLE,
-        statuses=(200, 201), problems=(NOT_FOUND, CONFLICT, DEDUPLICATED),
+        statuses=(200, 201), key="workflow_id", problems=(NOT_FOUND, CONFLICT, DEDUPLICATED),
         body=(
             Field("workflow", filled(), "The name of a registered workflow.", required=True),
             Field("args", LIST, "Positional arguments, plain JSON.", default=[]),

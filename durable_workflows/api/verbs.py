@@ -14,20 +14,23 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows import keeping, primitives, steering
-from durable_workflows.api import audit
+from durable_workflows.api import audit, auth
 from durable_workflows.api.endpoints import Answer, Call, Endpoint
 from durable_workflows.api.fields import Field
 from durable_workflows.api.handles import handle_of, handles
 from durable_workflows.api.kinds import ANY, FLAG, ID, IDS, LIST, MOMENT, OBJECT, PAIRS_OF_IDS, QUEUE, filled, text, whole
 from durable_workflows.api.problems import CONFLICT, NOT_FOUND, Problem
 from durable_workflows.api.run_shapes import HANDLE, HANDLES
+from durable_workflows.api.sight import PERMISSION
 from durable_workflows.exceptions import InvalidUse
 from durable_workflows.handles import WorkflowHandle
-from durable_workflows.models import WorkflowRun
+from durable_workflows.models import Message, WorkflowRun, dialects
 from durable_workflows.models.transactions import in_write_transaction
+from durable_workflows.models.waking import lock
 from durable_workflows.options import VERSION_MAX_LENGTH, SetWorkflowID
 
 Ids = list[str]
+VIEW = "view_workflowrun"  # what answers with a run's name and status needs it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class Verb:
     :param call: does it to runs, given their ids and the values of the body; returns the ids of runs that it made, if any.
     :param permission: of this app.
     :param logged: what the log says of each run; in English, as it is stored.
+    :param key: the member of the body of one run's endpoint by which a repetition is known; several have none.
     :param makes: whether it makes new runs.
     :param removes: whether it leaves none.
     """
@@ -46,12 +50,15 @@ class Verb:
     about: str
     logged: str
     body: Sequence[Field] = ()
+    key: str = ""
     makes: bool = False
     removes: bool = False
 
     def act(self, call: Call) -> Answer:
         """Do it to the runs that the request names."""
         values = {name: value for name, value in call.values.items() if name != "workflow_ids"}
+        if values.get("args") is not None or values.get("kwargs") is not None:
+            auth.require(call.user, PERMISSION)  # as in the admin: who changes values is to see them
         ids: Ids = [call.subject] if call.subject else list(dict.fromkeys(call.values["workflow_ids"]))
 
         def deed(connection: BaseDatabaseWrapper) -> Answer:
@@ -78,16 +85,17 @@ class Verb:
         """The one for a run, and the one for several."""
         statuses = (204,) if self.removes else (200, 201) if self.makes else (200,)
         common: dict[str, Any] = {
-            "permission": self.permission, "act": self.act, "statuses": statuses, "problems": (NOT_FOUND, CONFLICT),
+            "permission": self.permission, "also": () if self.removes else (VIEW,), "act": self.act, "statuses": statuses,
+            "problems": (NOT_FOUND, CONFLICT),
         }  # fmt: skip
         one, several = (None, None) if self.removes else (HANDLE, HANDLES)
         path = "runs/{workflow_id}"
         where: dict[str, Any] = {"method": "POST", "path": f"{path}/{self.name}", "body": self.body}
         if self.removes:
             where = {"method": "DELETE", "path": path, "query": self.body}
-        yield Endpoint(name=f"{self.name}_run", about=self.about, shape=one, **where, **common)
+        yield Endpoint(name=f"{self.name}_run", about=self.about, shape=one, key=self.key, **where, **common)
         ids = Field("workflow_ids", IDS, "The runs: all of them, or none if it cannot be done to one.", required=True)
-        body = [ids, *(field for field in self.body if field.name != "workflow_id")]
+        body = [ids, *(field for field in self.body if field.name != self.key)]
         about = f"For several runs, all or none: {self.about[0].lower()}{self.about[1:]}"
         yield Endpoint(
             method="POST", path=f"bulk/{self.name}", name=f"{self.name}_runs", about=about, shape=several, body=body, **common
@@ -110,6 +118,17 @@ def _fork(ids: Ids, values: Mapping[str, Any]) -> list[WorkflowHandle[Any]]:
         return steering.fork_workflows(ids, **how)
 
 
+def _rewind(ids: Ids, values: Mapping[str, Any]) -> list[WorkflowHandle[Any]]:
+    """Each rewinding begins a generation, so one that is repeated by mistake expects the one before."""
+    if (expected := values.get("expected_generation")) is not None:
+        lock(dialects.connection(), ids)
+        runs = WorkflowRun.objects.using(dialects.alias()).filter(pk__in=ids)
+        for found in runs.exclude(generation=expected).values_list("generation", flat=True):
+            raise Problem(CONFLICT, f"The run's generation is {found}, not {expected}: it was begun anew. Look at it again.")
+    return steering.rewind_workflows(ids, values["start_step"])
+
+
+NEEDS_PAYLOADS = f"Needs `durable_workflows.{PERMISSION}`."
 VERBS = (
     Verb(
         name="cancel", permission="cancel_workflowrun", logged="Cancelled by the API.",
@@ -132,11 +151,11 @@ VERBS = (
         about="Let a failed run go on from the step that failed.\n\nWhat succeeded before is kept. Others are left alone.",
     ),
     Verb(
-        name="fork", permission="fork_workflowrun", logged="Forked by the API.", call=_fork, makes=True,
+        name="fork", permission="fork_workflowrun", logged="Forked by the API.", call=_fork, makes=True, key="workflow_id",
         body=[
             Field("start_step", whole(1), "The first step that is not copied.", required=True),
-            Field("args", LIST, "Other positional arguments, plain JSON."),
-            Field("kwargs", OBJECT, "Other keyword arguments, plain JSON."),
+            Field("args", LIST, f"Other positional arguments, plain JSON. {NEEDS_PAYLOADS}"),
+            Field("kwargs", OBJECT, f"Other keyword arguments, plain JSON. {NEEDS_PAYLOADS}"),
             Field("queue", QUEUE, "Where it queues."),
             Field("app_version", text(VERSION_MAX_LENGTH), "Only workers of this version execute it."),
             Field("replacement_children", PAIRS_OF_IDS, "Ids of children, and of those that are to stand there instead."),
@@ -145,18 +164,20 @@ VERBS = (
         about="Make another run that has done what this one did before a step.\n\n201: there is a new run. 200: there was one.",
     ),
     Verb(
-        name="rewind", permission="fork_workflowrun", logged="Rewound by the API.",
-        call=lambda ids, values: steering.rewind_workflows(ids, values["start_step"]),
-        body=[Field("start_step", whole(1), "The first step that is done again.", default=1)],
+        name="rewind", permission="fork_workflowrun", logged="Rewound by the API.", call=_rewind, key="expected_generation",
+        body=[
+            Field("start_step", whole(1), "The first step that is done again.", default=1),
+            Field("expected_generation", whole(0), "Refuse it with 409 if the run's `generation` is another one by now."),
+        ],
         about="Have a run go back to a step, and do it again with all that followed.",
     ),
     Verb(
-        name="pause", permission="change_workflowrun", logged="Paused by the API.",
+        name="pause", permission="pause_workflowrun", logged="Paused by the API.",
         call=lambda ids, values: keeping.pause_workflows(ids),
         about="Let a run go no further.\n\nA finished run is left as it is.",
     ),
     Verb(
-        name="unpause", permission="change_workflowrun", logged="Unpaused by the API.",
+        name="unpause", permission="pause_workflowrun", logged="Unpaused by the API.",
         call=lambda ids, values: keeping.unpause_workflows(ids),
         about="Let a paused run go on.\n\nOne that is not paused is left as it is.",
     ),
@@ -170,13 +191,17 @@ VERBS = (
 
 
 def send_message(call: Call) -> Answer:
-    """Leave a message for a run."""
-    values = call.values
+    """Leave a message for a run; one that was sent before is not logged again."""
+    values, key = call.values, call.values["idempotency_key"]
 
     def deed(connection: BaseDatabaseWrapper) -> Answer:
-        primitives.send(call.subject, values["message"], values["topic"], values["idempotency_key"])
-        rows = WorkflowRun.objects.using(connection.alias).filter(pk=call.subject)
-        audit.log(call.user, "Sent a message by the API.", rows)
+        lock(connection, [call.subject])  # else two of one key at once were both new
+        sent = Message.objects.using(connection.alias).filter(run_id=call.subject, idempotency_key=key)
+        is_new = key is None or not sent.exists()
+        primitives.send(call.subject, values["message"], values["topic"], key)
+        if is_new:
+            rows = WorkflowRun.objects.using(connection.alias).filter(pk=call.subject)
+            audit.log(call.user, "Sent a message by the API.", rows)
         return Answer(handle_of(call.subject))
 
     return in_write_transaction(deed)
@@ -184,7 +209,7 @@ def send_message(call: Call) -> Answer:
 
 SEND = Endpoint(
     method="POST", path="runs/{workflow_id}/send", name="send_message", permission="send_workflowrun", act=send_message,
-    shape=HANDLE, problems=(NOT_FOUND,),
+    also=(VIEW,), shape=HANDLE, key="idempotency_key", problems=(NOT_FOUND,),
     body=(
         Field("message", ANY, "Any plain JSON.", required=True),
         Field("topic", text(), "Which `recv` gets it; left out: the one without a topic."),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import parse_etags, quote_etag
@@ -17,7 +17,16 @@ from durable_workflows.api import auth
 from durable_workflows.api.endpoints import Answer, Call, Endpoint
 from durable_workflows.api.fields import from_body, from_query, refuse_other_media
 from durable_workflows.api.kinds import dumped
-from durable_workflows.api.problems import BAD_REQUEST, CONTENT_TYPE, KNOWN, NOT_ALLOWED, NOT_FOUND, Problem, problem_of
+from durable_workflows.api.problems import (
+    BAD_REQUEST,
+    CONTENT_TYPE,
+    KNOWN,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    InDoubt,
+    Problem,
+    problem_of,
+)
 from durable_workflows.exceptions import InvalidUse
 
 View = Callable[..., HttpResponse]
@@ -48,10 +57,19 @@ def _respond(request: HttpRequest, by_method: Mapping[str, Endpoint], path: Mapp
     refuse_other_media(request)
     user = auth.user_of(request)
     endpoint = _asked_for(request, by_method)
-    if endpoint.permission:
-        auth.require(user, endpoint.permission)
-    answer = endpoint.act(_call(request, user, endpoint, path))
+    for permission in endpoint.permissions:
+        auth.require(user, permission)
+    answer = _carried_out(endpoint, _call(request, user, endpoint, path))
     return _answered(request, endpoint, answer)
+
+
+def _carried_out(endpoint: Endpoint, call: Call) -> Answer:
+    try:
+        return endpoint.act(call)
+    except (OperationalError, InterfaceError) as error:
+        if endpoint.is_safe_to_repeat(call.values):
+            raise
+        raise InDoubt(str(error)) from error
 
 
 def _asked_for(request: HttpRequest, by_method: Mapping[str, Endpoint]) -> Endpoint:

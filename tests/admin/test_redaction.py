@@ -96,6 +96,15 @@ def test_whatever_is_under_a_secret_key_goes_and_nothing_else(value: object) -> 
         }
 
 
+PIECES = ['"', "\\", ":", " ", "\n", "{", "}", "[", "]", ",", "pin", '"pin"', '"a":', "1"]
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_text_is_left_alone_at_a_glance_only_if_the_walk_would_leave_it(text: str) -> None:
+    with redact("pin"):
+        assert redacted(text) == redacted(text, positions=[99])  # for which it is walked through in any case
+
+
 def test_depth_and_length_do_no_harm() -> None:
     deep = '{"a":' * 5000 + '{"pin":' + "[" * 5000
     assert redacted(deep) == '{"a":' * 5000 + '{"pin":' + REDACTED

@@ -64,7 +64,7 @@ SAMPLES: dict[str, Callable[[Rows], Sample]] = {
     "resume_runs": lambda rows: Sample("bulk/resume", {"workflow_ids": [rows.waiting], "deadline": "2090-01-01T00:00:00Z"}),
     "retry_run": lambda rows: Sample(f"runs/{rows.failed}/retry"),
     "retry_runs": lambda rows: Sample("bulk/retry", {"workflow_ids": [rows.failed]}),
-    "fork_run": lambda rows: Sample(f"runs/{rows.done}/fork", {"start_step": 2, "args": ["other"]}),
+    "fork_run": lambda rows: Sample(f"runs/{rows.done}/fork", {"start_step": 2}),
     "fork_runs": lambda rows: Sample("bulk/fork", {"workflow_ids": [rows.done, rows.failed], "start_step": 1}),
     "rewind_run": lambda rows: Sample(f"runs/{rows.done}/rewind", {"start_step": 2}),
     "rewind_runs": lambda rows: Sample("bulk/rewind", {"workflow_ids": [rows.done]}),

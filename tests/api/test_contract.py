@@ -82,15 +82,15 @@ def assert_described(path: str, method: str, response: Any) -> None:
 
 def test_the_matrix_of_permissions(staff: Callable[..., Asker], by_token: None) -> None:
     """Each endpoint, asked by each kind of visitor: one who may do it, and all others, who do nothing by it."""
-    every = sorted({endpoint.permission for endpoint in ENDPOINTS if endpoint.permission})
+    sets = {tuple(endpoint.permissions) for endpoint in ENDPOINTS}
+    every = sorted({permission for needed in sets for permission in needed})
     bare, stranger = staff(), Asker()
     inactive, guest = staff(*every), staff(*every, is_staff=False)
     User.objects.filter(username=f"staff{User.objects.count() - 2}").update(is_active=False)
     everybody_else = {permission: staff(*(name for name in every if name != permission)) for permission in every}
-    only = {permission: staff(permission) for permission in every}
-    for permission in every:
-        service = User.objects.create_user(f"service-{permission}", is_staff=True)
-        grant(service, permission)
+    only = {needed: staff(*needed) for needed in sets}
+    for needed in sets:
+        grant(User.objects.create_user(f"service-{'-'.join(needed)}", is_staff=True), *needed)
     rows = make_rows()
     before = sorted(WorkflowRun.objects.values_list("pk", "status", "generation"))
     for endpoint in ENDPOINTS:
@@ -102,16 +102,31 @@ def test_the_matrix_of_permissions(staff: Callable[..., Asker], by_token: None) 
             assert told.headers["WWW-Authenticate"] == "Bearer"
             assert "Location" not in told.headers
         problem(guest(*ask), 403, "forbidden")
-        if endpoint.permission:
-            for other in (bare, everybody_else[endpoint.permission]):
-                refused = problem(other(*ask), 403, "forbidden")
-                assert refused["permission"] == f"durable_workflows.{endpoint.permission}"
-                assert refused["permission"] in refused["detail"]
+        for permission in endpoint.permissions:
+            problem(bare(*ask), 403, "forbidden")
+            refused = problem(everybody_else[permission](*ask), 403, "forbidden")
+            assert refused["permission"] == f"durable_workflows.{permission}"
+            assert refused["permission"] in refused["detail"]
     assert sorted(WorkflowRun.objects.values_list("pk", "status", "generation")) == before
     for endpoint in ENDPOINTS:
-        by_whom = [only[endpoint.permission], f"service-{endpoint.permission}"] if endpoint.permission else [bare]
-        for visitor in by_whom:
+        needed = tuple(endpoint.permissions)
+        for visitor in (only[needed], f"service-{'-'.join(needed)}"):
             rows = make_rows()
             wanted = sample(endpoint, rows)
             who = Asker(Authorization=f"Bearer token-of-{visitor}") if isinstance(visitor, str) else visitor
             assert who(endpoint.method, wanted.path, wanted.body).status_code in endpoint.statuses, endpoint.name
+
+
+def test_deeds_need_what_the_admin_asks_for(staff: Callable[..., Asker]) -> None:
+    needed = {endpoint.name: set(endpoint.permissions) for endpoint in ENDPOINTS}
+    assert needed["pause_run"] == needed["unpause_runs"] == {"pause_workflowrun", "view_workflowrun"}
+    assert needed["trigger_schedule"] == {"start_workflowrun", "view_schedule"}
+    assert needed["delete_run"] == {"delete_workflowrun"}  # whose answer tells nothing
+    run_id = make_rows().done
+    clerk, seer = (staff("fork_workflowrun", "view_workflowrun", *more) for more in ((), ("view_payload_workflowrun",)))
+    for other in ({"args": ["x"]}, {"args": []}, {"kwargs": {"order": "x"}}):
+        refused = problem(clerk.post(f"runs/{run_id}/fork", {"start_step": 1, **other}), 403, "forbidden")
+        assert refused["permission"] == "durable_workflows.view_payload_workflowrun"
+        problem(clerk.post("bulk/fork", {"workflow_ids": [run_id], "start_step": 1, **other}), 403, "forbidden")
+    assert clerk.post(f"runs/{run_id}/fork", {"start_step": 1}).status_code == 201
+    assert seer.post(f"runs/{run_id}/fork", {"start_step": 1, "args": ["x"]}).status_code == 201

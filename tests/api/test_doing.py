@@ -144,6 +144,7 @@ class TestVerbs:
         problem(root("DELETE", f"runs/{rows.failed}"), 409, "conflict")
         assert root("DELETE", f"runs/{rows.done}").status_code == 204
         problem(root.get(f"runs/{rows.done}"), 404, "not-found")
+        assert LogEntry.objects.filter(change_message="Sent a message by the API.").count() == 1  # of three
         logged = list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True))
         assert logged[:2] == ["Paused by the API.", "Unpaused by the API."]
         assert logged[-1] == "Deleted by the API."
@@ -162,6 +163,14 @@ class TestVerbs:
         assert [run["status"] for run in told] == ["CANCELLED", "SUCCESS", "ERROR"]
         assert root.post("bulk/delete", {"workflow_ids": ids}).status_code == 204
         assert not WorkflowRun.objects.filter(pk__in=ids).exists()
+
+    def test_a_rewinding_is_not_repeated(self, root: Asker) -> None:
+        run_id = make_rows().done
+        asked = {"start_step": 2, "expected_generation": root.get(f"runs/{run_id}").json()["generation"]}
+        assert root.post(f"runs/{run_id}/rewind", asked).status_code == 200
+        drain()
+        assert "begun anew" in problem(root.post(f"runs/{run_id}/rewind", asked), 409, "conflict")["detail"]
+        assert WorkflowRun.objects.get(pk=run_id).status == "SUCCESS"
 
     def test_queues_and_schedules(self, root: Asker) -> None:
         rows = make_rows()
@@ -217,9 +226,14 @@ def test_a_database_that_is_away_is_said_so(settings: Settings) -> None:
     run_id = start_workflow(site.shop).workflow_id
     settings.DURABLE_WORKFLOWS = {**settings.DURABLE_WORKFLOWS, "API_AUTHENTICATE": "tests.api.site.breaking"}
     try:
-        for method, path, body in (("POST", "runs", START), ("POST", f"runs/{run_id}/cancel", None)):
+        for method, path, body, again in (
+            ("POST", "runs", START, True), ("POST", f"runs/{run_id}/cancel", None, False), ("POST", "runs", {"workflow": SHOP}, False),
+            ("POST", f"runs/{run_id}/send", {"message": 1, "idempotency_key": "k"}, True),
+            ("POST", f"runs/{run_id}/send", {"message": 1}, False), ("POST", f"runs/{run_id}/fork", {"start_step": 1}, False),
+        ):  # fmt: skip
             response = Asker()(method, path, body)
-            problem(response, 503, "unavailable")
+            told = problem(response, 503, "unavailable")["detail"]
+            assert ("Send the request again." in told, "Look before" in told) == (again, not again), path
             assert int(response.headers["Retry-After"]) > 0
             connection.close()
     finally:

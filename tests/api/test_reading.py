@@ -207,6 +207,8 @@ class TestPages:
             "attributes=" + "[" * 5000, "attributes=" + '{"a":' * 500 + "1" + "}" * 500, "end_time=9999-12-31T23:59:59-23:59",
         ):  # fmt: skip
             problem(root.get(f"runs?{query}"), 400, "bad-request")
+        for query in ('{"Api-Key":"x"}', '{"a":{"password":"x"}}', '{"a":[{"token":1}]}'):
+            assert problem(root.get(f"runs?attributes={query}"), 400, "bad-request")["parameter"] == "attributes"
         most = "&".join(f"executor_id=x{number}" for number in range(100))
         assert root.get(f"runs?{most}").json()["runs"] == []
 

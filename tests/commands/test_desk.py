@@ -51,7 +51,16 @@ def test_schedules_are_told_and_steered() -> None:
     filled = ask("schedules", "backfill", "nightly", "--from", "2030-01-01", "--to", "2030-01-03")["workflow_ids"]
     assert WorkflowRun.objects.filter(pk__in=filled).count() == len(filled) == 2
     assert refusal("schedules", "backfill", "nightly", "--from", "2030-01-03", "--to", "2030-01-01")
-    assert refusal("schedules", "trigger", "nobody")
+    runs = WorkflowRun.objects.count()
+    for act in ("pause", "trigger", "delete"):
+        assert "'nobody'" in refusal("schedules", act, "nightly", "nobody")
+    assert not Schedule.objects.get(pk="nightly").paused
+    assert WorkflowRun.objects.count() == runs
+    make_schedule("damaged", cron="nonsense", paused=True)
+    told = ask("schedules", "resume", "damaged", "nightly", code=1)
+    assert (told["resumed"], list(told["refused"])) == (["nightly"], ["damaged"])
+    assert "damaged: " in say("schedules", "resume", "damaged", code=1)
+    assert set(ask("schedules", "trigger", "nightly")["runs"]) == {"nightly"}
     say("schedules", "delete", "nightly")
     assert not Schedule.objects.filter(pk="nightly").exists()
 

@@ -195,3 +195,74 @@ def test_runs_are_exported_and_imported(tmp_path: Path) -> None:
 def test_old_runs_are_pruned(settings: object) -> None:
     assert "RETENTION" in refusal("prune")
     assert refusal("prune", "--older-than", "99999999w")
+
+
+def test_a_deed_needs_the_whole_id() -> None:
+    for argv in (("purchase", "x", "--id", "order-10"), ("purchase", "x", "--id", "order-10-b")):
+        started(*argv)
+    before = list(WorkflowRun.objects.order_by("pk").values("pk", "status", "generation"))
+    for argv in (
+        *((verb, "order-1") for verb in ("cancel", "resume", "retry", "pause", "unpause", "delete", "erase", "rewind", "export")),
+        ("fork", "order-1", "1"), ("send", "order-1", "1"), ("cancel", "order-10", "order-10-"),
+    ):  # fmt: skip
+        assert "order-10-b" in refusal(*argv), argv
+    told = ask("cancel", "order-1", code=1)["error"]
+    assert (told["type"], told["candidates"]) == ("WorkflowNotFound", ["order-10", "order-10-b"])
+    assert ask("show", "order-10-")["workflow_id"] == "order-10-b"
+    assert list(WorkflowRun.objects.order_by("pk").values("pk", "status", "generation")) == before
+
+
+def test_it_tells_what_it_did_not_do() -> None:
+    make_runs(1, pk="done-1", status="SUCCESS", completed_at=ago(minutes=1))
+    make_runs(1, pk="waits-1")
+    assert say("cancel", "done-1") == "0 runs were cancelled.\ndone-1 is left alone: it is succeeded.\n"
+    told = ask("cancel", "done-1", "waits-1")
+    assert (told["workflow_ids"], told["count"], told["left_alone"], told["refused"]) == (["waits-1"], 1, 1, 0)
+    assert say("unpause", "waits-1", "--dry-run").startswith("0 runs would be unpaused.")
+
+
+def test_what_was_cancelled_is_not_retried_with_the_others() -> None:
+    (failed,) = make_runs(1, status="ERROR", completed_at=ago(minutes=1))
+    make_runs(1, pk="stopped", status="CANCELLED", completed_at=ago(minutes=1))
+    assert ask("retry", "--all", "--yes")["workflow_ids"] == [failed]
+    assert status("stopped") == "CANCELLED"
+    assert ask("retry", "stopped")["count"] == 1
+
+
+def test_runs_that_come_after_the_question_are_not_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    (there,) = make_runs(1, created_at=ago(minutes=1))
+
+    class Late(Screen):
+        def readline(self, *_: object) -> str:  # type: ignore[override]  # of a terminal
+            started("purchase", "x", "--id", "~later")
+            return "y\n"
+
+    monkeypatch.setattr("sys.stdin", Late())
+    assert ask("cancel", "--all")["workflow_ids"] == [there]
+    assert status("~later") == "ENQUEUED"
+
+
+def test_one_that_is_refused_holds_up_no_others() -> None:
+    ended = {"status": "SUCCESS", "completed_at": ago(minutes=1)}
+    for pk in ("a", "b", "c", "d"):
+        make_runs(1, pk=pk, **ended)
+    make_runs(1, pk="child", parent_id="c")
+    for argv in (("erase", "--all", "--yes"), ("delete", "--all", "--children", "--yes")):
+        told = ask(*argv, code=1)
+        assert (told["workflow_ids"], told["count"], told["refused"]) == (["a", "b", "d"], 3, 1), argv
+        assert "child" in told["refusals"]["c"]
+    assert "c was not deleted" in say("delete", "--all", "--children", "--yes", code=1)
+    assert set(WorkflowRun.objects.values_list("pk", flat=True)) == {"c", "child"}
+
+
+def test_a_number_is_found_as_text_too() -> None:
+    as_number, as_text = started("purchase", "x"), started("purchase", "x", "--attribute", 'customer="7"')
+    WorkflowRun.objects.filter(pk=as_number.pk).update(attributes={"customer": 7, "gift": True})
+    drain()
+    ids = {as_number.pk, as_text.pk}
+    assert {run["workflow_id"] for run in ask("list", "--attribute", "customer=7")} == ids
+    assert [run["workflow_id"] for run in ask("list", "--attribute", 'customer="7"')] == [as_text.pk]
+    assert [run["workflow_id"] for run in ask("list", "--attribute", "customer=7", "--attribute", "gift=true")] == [
+        as_number.pk
+    ]
+    assert set(ask("erase", "--all", "--attribute", "customer=7", "--yes")["workflow_ids"]) == ids

@@ -5,22 +5,26 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from durable_workflows import keeping, steering
-from durable_workflows.exceptions import WorkflowNotFound
+from durable_workflows.exceptions import InvalidUse, WorkflowNotFound
 from durable_workflows.management.durable.output import Output
-from durable_workflows.management.durable.selecting import add_filters, is_filtered, matching, run_id
-from durable_workflows.management.durable.subcommand import DONE, Refused, Subcommand, WrongUsage
+from durable_workflows.management.durable.selecting import add_filters, exact_run_id, is_filtered, matching
+from durable_workflows.management.durable.subcommand import DONE, REFUSED, Refused, Subcommand, WrongUsage
 from durable_workflows.management.durable.text import runs_in_words
+from durable_workflows.models import WorkflowRun
+from durable_workflows.models.dialects import alias, connection
+from durable_workflows.models.reading import database_now
 from durable_workflows.models.runs import WorkflowRunQuerySet
 from durable_workflows.models.steering import RESUMABLE
 from durable_workflows.states import TERMINAL, UNFINISHED, RunState
 
 CHUNK = 500  # runs a transaction
 S = RunState
+FAILED = frozenset({S.ERROR, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED})  # somebody cancelled the others, and meant it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,8 @@ class Verb:
     Something to be done to runs.
 
     :param done: what has been done to them then, as a participle.
-    :param applies_to: the states in which it does something; of those that fit filters only these are taken.
+    :param applies_to: the states in which it does something.
+    :param sweeps: of the runs that fit filters only those in these states are taken; None: all to which it applies.
     :param missed: the states of which it is told how many that fit are left alone.
     :param act: does it to some runs, all or none of them.
     :param arguments: adds options of its own.
@@ -39,6 +44,7 @@ class Verb:
     done: str
     help: str
     applies_to: frozenset[RunState]
+    sweeps: frozenset[RunState] | None = None
     missed: frozenset[RunState] = frozenset()
     act: Callable[[Sequence[str], Namespace], Any]
     arguments: Callable[[ArgumentParser], None] = lambda parser: None
@@ -48,7 +54,7 @@ class Verb:
         return Subcommand(name=self.name, help=self.help, arguments=self._arguments, run=partial(_run, self))
 
     def _arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("runs", nargs="*", metavar="RUN", help="Ids of runs, or the beginnings of them.")
+        parser.add_argument("runs", nargs="*", metavar="RUN", help="Ids of runs, in full.")
         parser.add_argument("--all", action="store_true", help="All runs that fit the filters, and to which it applies.")
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
         parser.add_argument("--dry-run", action="store_true", help="Only tell how many there are.")
@@ -56,19 +62,52 @@ class Verb:
         add_filters(parser)
 
 
+@dataclass(slots=True)
+class Outcome:
+    """
+    What came of it.
+
+    :param done: the ids of the runs to which it was done.
+    :param alone: the named runs to which it does not apply, with the states in which they were.
+    :param refused: why it was not done to runs that fit the filters.
+    """
+
+    done: list[str] = field(default_factory=list)
+    alone: dict[str, RunState] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
 def _run(verb: Verb, output: Output, given: Namespace) -> int:
     if bool(given.runs) == given.all or (given.runs and is_filtered(given)):
         raise WrongUsage(f"Name the runs to {verb.name}, or give --all, with filters or without any.")
-    if given.runs:
-        ids = list(dict.fromkeys(run_id(each) for each in given.runs))
-        if not given.dry_run:
-            verb.act(ids, given)
-        return _told(verb, output, given, ids)
-    runs = matching(given).filter(status__in=verb.applies_to)
+    return _told(verb, output, given, _to_all(verb, given) if given.all else _to_the_named(verb, given))
+
+
+def _to_the_named(verb: Verb, given: Namespace) -> Outcome:
+    """Do it to them, all or none. Where it does nothing is told by how they stood before."""
+    ids = list(dict.fromkeys(exact_run_id(each) for each in given.runs))
+    before = _states(ids)
+    if not given.dry_run:
+        verb.act(ids, given)
+    alone = {each: before[each] for each in ids if before.get(each) not in (None, *verb.applies_to)}
+    return Outcome([each for each in ids if each not in alone], alone)
+
+
+def _to_all(verb: Verb, given: Namespace) -> Outcome:
+    """Do it to the runs that fit and are there now; not to those that come while a person thinks about the question."""
+    runs = matching(given).filter(status__in=verb.sweeps or verb.applies_to, created_at__lte=database_now(connection()))
     if given.dry_run:
-        return _told(verb, output, given, list(runs.order_by("pk").values_list("pk", flat=True)))
+        return Outcome(list(runs.order_by("pk").values_list("pk", flat=True)))
     _confirm(verb, given, runs.count())
-    return _told(verb, output, given, [each for chunk in _chunks(runs) for each in _act(verb, chunk, given)])
+    outcome = Outcome()
+    for chunk in _chunks(runs):
+        _act(verb, chunk, given, outcome)
+    return outcome
+
+
+def _states(ids: Sequence[str]) -> dict[str, RunState]:
+    rows = WorkflowRun.objects.using(alias()).filter(pk__in=ids).values_list("pk", "status")
+    return {pk: RunState(status) for pk, status in rows}
 
 
 def _confirm(verb: Verb, given: Namespace, number: int) -> None:
@@ -93,28 +132,36 @@ def _chunks(runs: WorkflowRunQuerySet) -> Iterator[list[str]]:
         last = chunk[-1]
 
 
-def _act(verb: Verb, ids: list[str], given: Namespace) -> list[str]:
-    """Do it to those that are still there; somebody may have deleted one since it was found."""
-    while ids:
-        try:
-            verb.act(ids, given)
-        except WorkflowNotFound as gone:
-            ids = [each for each in ids if each != gone.workflow_id]
-        else:
-            break
-    return ids
+def _act(verb: Verb, ids: Sequence[str], given: Namespace, outcome: Outcome) -> None:
+    """Do it to those that are still there; in ever smaller parts if one is refused, for it holds up no others."""
+    try:
+        verb.act(ids, given)
+        outcome.done.extend(ids)
+    except (WorkflowNotFound, InvalidUse) as error:
+        if len(ids) > 1:
+            half = len(ids) // 2
+            _act(verb, ids[:half], given, outcome)
+            _act(verb, ids[half:], given, outcome)
+        elif isinstance(error, InvalidUse):  # else somebody deleted it since it was found
+            outcome.refused[ids[0]] = str(error)
 
 
-def _told(verb: Verb, output: Output, given: Namespace, ids: list[str]) -> int:
-    left = matching(given).filter(status__in=verb.missed).count() if verb.missed and given.all else 0
+def _told(verb: Verb, output: Output, given: Namespace, outcome: Outcome) -> int:
+    done, refused = outcome.done, outcome.refused
+    unfinished = matching(given).filter(status__in=verb.missed).count() if verb.missed and given.all else 0
     if output.json:
-        told = {"verb": verb.name, "count": len(ids), "workflow_ids": ids, "dry_run": given.dry_run}
-        output.document({**told, **({"left_alone": left} if verb.missed else {})})
-    would = "would be" if given.dry_run else "was" if len(ids) == 1 else "were"
-    output.say(f"{runs_in_words(len(ids))} {would} {verb.done}.")
-    if left:
-        output.say(f"{runs_in_words(left)} that fit have not ended, and are left alone.", "bad")
-    return DONE
+        told = {"verb": verb.name, "count": len(done), "workflow_ids": done, "dry_run": given.dry_run}
+        left = {"left_alone": len(outcome.alone) + unfinished, "refused": len(refused), "refusals": refused}
+        output.document({**told, **left})
+    would = "would be" if given.dry_run else "was" if len(done) == 1 else "were"
+    output.say(f"{runs_in_words(len(done))} {would} {verb.done}.")
+    for workflow_id, status in outcome.alone.items():
+        output.say(f"{workflow_id} is left alone: it is {status.label}.", "bad")
+    if unfinished:
+        output.say(f"{runs_in_words(unfinished)} that fit have not ended, and are left alone.", "bad")
+    for workflow_id, why in refused.items():
+        output.say(f"{workflow_id} was not {verb.done}: {why}", "bad")
+    return REFUSED if refused else DONE
 
 
 def _children(parser: ArgumentParser) -> None:
@@ -137,7 +184,7 @@ VERBS = (
         act=lambda ids, given: steering.resume_workflows(ids, given.to_queue),
     ),
     Verb(
-        name="retry", done="retried", applies_to=frozenset({S.ERROR, S.CANCELLED, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
+        name="retry", done="retried", applies_to=FAILED | {S.CANCELLED}, sweeps=FAILED,
         help="Let failed runs go on from the step that failed.",
         act=lambda ids, given: steering.retry_workflows(ids),
     ),

@@ -8,12 +8,12 @@ from contextlib import nullcontext
 from durable_workflows import SetWorkflowID, fork_workflow, rewind_workflow
 from durable_workflows.management.durable.output import Output
 from durable_workflows.management.durable.parsing import add_run, json_of, positive
-from durable_workflows.management.durable.selecting import run_id
+from durable_workflows.management.durable.selecting import exact_run_id
 from durable_workflows.management.durable.subcommand import DONE, Subcommand, WrongUsage
 
 
 def _fork_arguments(parser: ArgumentParser) -> None:
-    add_run(parser)
+    add_run(parser, exactly=True)
     parser.add_argument("step", type=positive, metavar="STEP", help="The first step that is not copied but done again, from 1.")
     parser.add_argument("--args", dest="positional", metavar="JSON", help="Other positional arguments, as a JSON list.")
     parser.add_argument("--kwargs", dest="keywords", metavar="JSON", help="Other keyword arguments, as a JSON object.")
@@ -27,7 +27,7 @@ def _fork(output: Output, given: Namespace) -> int:
     kwargs = None if given.keywords is None else json_of(given.keywords, "--kwargs")
     if not isinstance(args, list | None) or not isinstance(kwargs, dict | None):
         raise WrongUsage("--args is a JSON list, such as '[1, \"x\"]', and --kwargs a JSON object, such as '{\"amount\": 5}'.")
-    source = run_id(given.run)
+    source = exact_run_id(given.run)
     with SetWorkflowID(given.id) if given.id is not None else nullcontext():
         fork = fork_workflow(
             source, given.step, args=args, kwargs=kwargs, queue=given.queue, app_version=given.app_version
@@ -47,12 +47,12 @@ FORK = Subcommand(
 
 
 def _rewind_arguments(parser: ArgumentParser) -> None:
-    add_run(parser)
+    add_run(parser, exactly=True)
     parser.add_argument("step", type=positive, nargs="?", default=1, metavar="STEP", help="The step to go back to (1).")
 
 
 def _rewind(output: Output, given: Namespace) -> int:
-    handle = rewind_workflow(run_id(given.run), given.step)
+    handle = rewind_workflow(exact_run_id(given.run), given.step)
     if output.json:
         output.document({"workflow_id": handle.workflow_id, "start_step": given.step})
     output.say(f"Rewound {handle.workflow_id} to step {given.step}.")

@@ -11,7 +11,7 @@ from typing import Any
 from durable_workflows import export_workflow, import_workflow, prune_workflows
 from durable_workflows.management.durable.output import Output
 from durable_workflows.management.durable.parsing import add_run, json_of, positive, span
-from durable_workflows.management.durable.selecting import run_id
+from durable_workflows.management.durable.selecting import exact_run_id
 from durable_workflows.management.durable.subcommand import DONE, Refused, Subcommand
 from durable_workflows.management.durable.text import runs_in_words
 from durable_workflows.retention import policy
@@ -37,13 +37,13 @@ PRUNE = Subcommand(name="prune", help="Delete finished runs that are old enough.
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
-    add_run(parser)
+    add_run(parser, exactly=True)
     parser.add_argument("--no-children", action="store_true", help="Without the runs that it started.")
     parser.add_argument("--output", metavar="FILE", help="Write it there, not to standard output.")
 
 
 def _export(output: Output, given: Namespace) -> int:
-    document = export_workflow(run_id(given.run), children=not given.no_children)
+    document = export_workflow(exact_run_id(given.run), children=not given.no_children)
     if not given.output:
         output.document(document)
         return DONE

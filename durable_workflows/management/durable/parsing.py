@@ -65,6 +65,13 @@ def pair(text: str) -> tuple[str, Any]:
     return key, json_or_text(value)
 
 
+def criterion(text: str) -> tuple[str, list[Any]]:
+    """``key=value``, and all that the value may have been stored as: what looks like a number or a flag is also text."""
+    key, value = pair(text)
+    as_text = text.partition("=")[2]
+    return key, [value, as_text] if isinstance(value, bool | int | float) else [value]
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not re.fullmatch(r"\d{1,9}", text) or not int(text):
@@ -159,6 +166,7 @@ def add_act(words: Any, name: str, told: str) -> ArgumentParser:
     return its
 
 
-def add_run(parser: ArgumentParser) -> None:
-    """The argument that names a run."""
-    parser.add_argument("run", metavar="RUN", help="Its id, or the beginning of its id, if no other id begins so.")
+def add_run(parser: ArgumentParser, *, exactly: bool = False) -> None:
+    """The argument that names a run; ``exactly``: something is done to it, and the beginning of an id will not do."""
+    told = "Its whole id." if exactly else "Its id, or the beginning of its id, if no other id begins so."
+    parser.add_argument("run", metavar="RUN", help=told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,10 +16,11 @@ from durable_workflows import (
     resume_schedule,
     trigger_schedule,
 )
+from durable_workflows.exceptions import DurableError
 from durable_workflows.management.durable.output import Output
 from durable_workflows.management.durable.parsing import add_act
 from durable_workflows.management.durable.parsing import moment as parse_moment
-from durable_workflows.management.durable.subcommand import DONE, Subcommand
+from durable_workflows.management.durable.subcommand import DONE, REFUSED, Refused, Subcommand
 from durable_workflows.management.durable.tables import Cell, Column, Table
 from durable_workflows.management.durable.text import plain
 from durable_workflows.serializers import dumps
@@ -66,19 +67,52 @@ def _row(schedule: ScheduleStatus) -> list[Cell | str]:
 
 def _each(verb: Callable[[str], None], done: str) -> Callable[[Output, Namespace], int]:
     def run(output: Output, given: Namespace) -> int:
-        for name in given.names:
-            verb(name)
+        came, refused = _by_name(given.names, verb)
+        for name in came:
             output.say(f"Schedule {name} was {done}.")
         if output.json:
-            output.document({done: given.names})
-        return DONE
+            output.document({done: [*came], "refused": refused})
+        return _with_refusals(output, refused)
 
     return run
 
 
+def _by_name(names: Sequence[str], do: Callable[[str], Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What came of it for each name, and for which it was refused, and why; there is a schedule of each, or nothing is done."""
+    came: dict[str, Any] = {}
+    refused: dict[str, str] = {}
+    for name in _known(names):
+        try:
+            came[name] = do(name)
+        except DurableError as error:
+            refused[name] = str(error)
+    return came, refused
+
+
+def _with_refusals(output: Output, refused: dict[str, str]) -> int:
+    for name, why in refused.items():
+        output.say(f"{name}: {why}", "bad")
+    return REFUSED if refused else DONE
+
+
+def _known(given: Sequence[str]) -> list[str]:
+    """
+    Those names, each once.
+
+    :raises Refused: if there is no schedule of one; nothing is done to the others then.
+    """
+    names = list(dict.fromkeys(given))
+    there = {schedule.name for schedule in list_schedules()}
+    if unknown := [name for name in names if name not in there]:
+        raise Refused(f"There is no schedule {', '.join(map(repr, unknown))}. Nothing was done. `durable schedules` tells which"
+                      " there are.", "ScheduleNotFound", schedules=unknown)  # fmt: skip
+    return names
+
+
 def _trigger(output: Output, given: Namespace) -> int:
-    started = [trigger_schedule(name).workflow_id for name in given.names]
-    return _started(output, started)
+    came, refused = _by_name(given.names, lambda name: trigger_schedule(name).workflow_id)
+    _started(output, [*came.values()], runs=came, refused=refused)
+    return _with_refusals(output, refused)
 
 
 def _backfill(output: Output, given: Namespace) -> int:
@@ -86,9 +120,9 @@ def _backfill(output: Output, given: Namespace) -> int:
     return _started(output, [handle.workflow_id for handle in handles])
 
 
-def _started(output: Output, ids: list[str]) -> int:
+def _started(output: Output, ids: list[str], **more: Any) -> int:
     if output.json:
-        output.document({"workflow_ids": ids})
+        output.document({"workflow_ids": ids, **more})
     for workflow_id in ids:
         output.say(f"Started {workflow_id}." if output.is_screen else workflow_id)
     return DONE

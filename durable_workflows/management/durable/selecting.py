@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from durable_workflows import registry
 from durable_workflows.filtering import run_filter
-from durable_workflows.management.durable.parsing import moment, pair, span, states
+from durable_workflows.management.durable.parsing import criterion, moment, span, states
 from durable_workflows.management.durable.subcommand import Refused, WrongUsage
 from durable_workflows.models import Wait, WorkflowRun
+from durable_workflows.models.containment import Contains
 from durable_workflows.models.dialects import alias
 from durable_workflows.models.filtering import begins_with, fitting
 from durable_workflows.models.runs import WorkflowRunQuerySet
@@ -50,7 +53,7 @@ def add_filters(parser: ArgumentParser) -> None:
         group.add_argument(f"--{option.replace('_', '-')}", action="append", metavar=metavar, help=told)
     for option, (_, told) in MOMENTS.items():
         group.add_argument(f"--{option.replace('_', '-')}", type=moment, metavar="WHEN", help=told)
-    group.add_argument("--attribute", type=pair, action="append", metavar="KEY=VALUE", help="With this attribute.")
+    group.add_argument("--attribute", type=criterion, action="append", metavar="KEY=VALUE", help="With this attribute.")
     group.add_argument("--stuck", action="store_true", help="Which no worker can execute until somebody acts.")
     group.add_argument("--waiting-longer-than", type=span, metavar="SPAN", help="Waiting for something for longer, such as 2d.")
 
@@ -67,11 +70,16 @@ def matching(given: Namespace) -> WorkflowRunQuerySet:
     wanted["name"] = [name_of(name) for name in given.name] if given.name else None
     wanted |= {parameter: getattr(given, option) for option, (parameter, *_) in TEXTS.items()}
     wanted |= {parameter: getattr(given, option) for option, (parameter, _) in MOMENTS.items()}
-    wanted["attributes"] = dict(given.attribute) if given.attribute else None
     runs = fitting(alias(), run_filter(wanted))
+    for key, values in given.attribute or ():
+        runs = runs.filter(reduce(or_, (_having({key: value}) for value in values)))
     if given.stuck:
         runs = runs.stuck()
     return _waiting_longer(runs, given.waiting_longer_than) if given.waiting_longer_than else runs
+
+
+def _having(attributes: dict[str, Any]) -> Q:
+    return Q(Contains("attributes", run_filter({"attributes": attributes}).attributes or {}))
 
 
 def _waiting_longer(runs: WorkflowRunQuerySet, than: timedelta) -> WorkflowRunQuerySet:
@@ -101,20 +109,45 @@ def run_id(given: str) -> str:
 
     :raises Refused: if there is none, or several.
     """
-    valid_id(given)
-    runs = WorkflowRun.objects.using(alias())
-    if runs.filter(pk=given).exists():
+    if _is_there(given):
         return given
-    found = list(runs.filter(begins_with("pk", given)).order_by("pk").values_list("pk", flat=True)[: CANDIDATES + 1])
+    found = _beginning(given)
     if len(found) == 1:
         return found[0]
     if not found:
         raise Refused(f"There is no run whose id is {given!r} or begins so. `durable list` tells which there are.",
                       "WorkflowNotFound", workflow_id=given)  # fmt: skip
-    shown = "\n".join(f"  {each}" for each in found[:CANDIDATES])
-    others = "\n  and others" if len(found) > CANDIDATES else ""
-    raise Refused(f"Several runs have ids that begin with {given!r}:\n{shown}{others}\nWrite more of it.",
+    raise Refused(f"Several runs have ids that begin with {given!r}:\n{_shown(found)}\nWrite more of it.",
                   "Ambiguous", candidates=found[:CANDIDATES])  # fmt: skip
+
+
+def exact_run_id(given: str) -> str:
+    """
+    The id of the run to which something is done: it is named in full, for `order-1` must never stand for `order-10`.
+
+    :raises Refused: if there is no run of exactly this id; it tells which ids begin so.
+    """
+    if _is_there(given):
+        return given
+    found = _beginning(given)
+    others = f" These begin so:\n{_shown(found)}\nTo act on a run, write its whole id." if found else ""
+    hint = others or " `durable list` tells which there are."
+    raise Refused(f"There is no run whose id is {given!r}.{hint}", "WorkflowNotFound", workflow_id=given,
+                  candidates=found[:CANDIDATES])  # fmt: skip
+
+
+def _is_there(given: str) -> bool:
+    return WorkflowRun.objects.using(alias()).filter(pk=valid_id(given)).exists()
+
+
+def _beginning(given: str) -> list[str]:
+    """The ids that begin so, one more than are told."""
+    runs = WorkflowRun.objects.using(alias()).filter(begins_with("pk", given))
+    return list(runs.order_by("pk").values_list("pk", flat=True)[: CANDIDATES + 1])
+
+
+def _shown(found: list[str]) -> str:
+    return "\n".join([f"  {each}" for each in found[:CANDIDATES]] + ["  and others"] * (len(found) > CANDIDATES))
 
 
 def run(given: str) -> WorkflowRun:

@@ -25,7 +25,7 @@ from durable_workflows.definitions import Workflow
 from durable_workflows.exceptions import WorkflowNotRegistered
 from durable_workflows.management.durable.output import Output
 from durable_workflows.management.durable.parsing import add_run, call_of, json_of, pair, span
-from durable_workflows.management.durable.selecting import name_of, run_id
+from durable_workflows.management.durable.selecting import exact_run_id, name_of
 from durable_workflows.management.durable.subcommand import DONE, Refused, Subcommand, WrongUsage
 from durable_workflows.management.durable.watching import add_watching, watch
 from durable_workflows.queues import Queue
@@ -139,7 +139,7 @@ START = Subcommand(name="start", help="Start a workflow.", arguments=_start_argu
 
 
 def _send_arguments(parser: ArgumentParser) -> None:
-    add_run(parser)
+    add_run(parser, exactly=True)
     parser.add_argument("message", metavar="MESSAGE", help="JSON; - reads it from standard input.")
     parser.add_argument("--topic", help="Under which the run receives it.")
     parser.add_argument("--text", action="store_true", help="The message is text as it stands, not JSON.")
@@ -149,7 +149,7 @@ def _send_arguments(parser: ArgumentParser) -> None:
 def _send(output: Output, given: Namespace) -> int:
     said = sys.stdin.read() if given.message == "-" else given.message
     message = said if given.text else json_of(said, "The message")
-    receiver = run_id(given.run)
+    receiver = exact_run_id(given.run)
     send(receiver, message, given.topic, given.idempotency_key)
     if output.json:
         output.document({"workflow_id": receiver, "topic": given.topic})
