@@ -228,18 +228,24 @@ class Execution(Caller):
             raise
 
     def adopt(self, name: str, place: Place) -> Any:
+        """Return or raise what stands where this attempt wanted to write."""
+        return self.answer(self.adopted(name, place), place)
+
+    def adopted(self, name: str, place: Place) -> Recorded:
         """A row stands where this attempt wanted to write: its own, after a lost reply, or another owner's. Take it."""
         generation = self.claim.generation
         row = self.persistently(lambda: checkpoints.recorded(dialects.connection(), self.claim.id, generation, place))
         if row is None:
             self.stop(LeaseLost(self.claim.id))
         recorded = Recorded(row.name, row.kind, row.output, row.error, row.child_id)
+        if is_cancellation(recorded) and name != recorded.name:  # another owner undoes what was done
+            self.refused()
         try:
             History({place: recorded}).at(place, name)
         except Diverged as diverged:
             self.look(0)  # whoever rewound the run left something there, so that its former owner cannot write it any more
             self.stop(diverged)
-        return self.answer(recorded, place)
+        return recorded
 
     def is_recorded(self, place: Place) -> bool:
         """Whether a place has a row by now."""

@@ -72,8 +72,9 @@ def perform(operation: Operation, step: Step, args: tuple[Any, ...], kwargs: dic
             operation.execution.look()
             continue
         if not done.recorded:
-            operation.record(done.effect, attempt.number)
-        elif operation.loose:
+            stands = operation.record(done.effect, attempt.number)
+            return done.value if stands == done.effect else operation.value(stands)
+        if operation.loose:
             operation.execution.persistently(lambda: in_write_transaction(operation.settle))
         return done.value
 
@@ -212,16 +213,12 @@ def _give_up(operation: Operation, attempt: int, error: BaseException, final: Ba
     if final is not error:
         final.__cause__ = error
     record = dump_error(final)
-    effect = Effect(error=record)
 
     def work(connection: Any) -> Effect:
         _insert_attempt(operation, connection, attempt, error, None)
-        return effect
+        return Effect(error=record)
 
-    try:
-        operation.commit(work, attempt)
-    except type(final):
-        pass
+    operation.check_failed(record, operation.commit(work, attempt, quietly=True))
     operation.raise_as_recorded(final, record)
 
 
