@@ -41,10 +41,10 @@ from durable_workflows.engine.history import Diverged, History, Place, Unreadabl
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
 from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, Suspended, WorkflowCancelled
-from durable_workflows.models import checkpoints, dialects, leftovers, reading, sweeps
+from durable_workflows.models import checkpoints, claims, dialects, leftovers, reading, sweeps
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.reading import Recorded, Waiting
-from durable_workflows.models.transactions import in_write_transaction
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import StartOptions
 from durable_workflows.states import RunState
@@ -206,6 +206,9 @@ class Execution(Caller):
         """The fence let nothing pass: find out why, and stop."""
         found = self.persistently(lambda: reading.owner(dialects.connection(), self.claim.id))
         self.sagas.cancelling = found == (RunState.CANCELLING, self.claim.token)
+        if found is not None and found[0] in (RunState.PAUSED, RunState.RUNNING) and found[1] == self.claim.token:
+            # It is paused, or was until now: nobody need wait for this attempt any more.
+            self.persistently(lambda: in_autocommit(claims.hand_back, [self.claim]))
         if self.sagas.cancelling or (found is not None and found[0] == RunState.CANCELLED):
             self.stop(WorkflowCancelled(self.claim.id))
         self.stop(LeaseLost(self.claim.id))

@@ -7,6 +7,7 @@ all; the checkpoint goes into it, or, after a body that touched nothing, is one 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,7 +26,7 @@ from durable_workflows.exceptions import (
     StepTimeout,
 )
 from durable_workflows.models import reading
-from durable_workflows.models.checkpoints import AlreadyRecorded
+from durable_workflows.models.checkpoints import AlreadyRecorded, RecordedLast
 from durable_workflows.models.failures import Failure, record_failure
 from durable_workflows.models.leftovers import NothingLeftOpen
 from durable_workflows.models.step_transaction import StepTransaction
@@ -237,6 +238,8 @@ def _record_attempt(operation: Operation, attempt: int, error: BaseException, pa
         if not execution.persistently(lambda: _is_own(operation, attempt, error)):
             execution.stop(LeaseLost(execution.claim.id))
     execution.forget_wait(operation.place)
+    if execution.heard == -math.inf:
+        execution.look()
 
 
 def _is_own(operation: Operation, attempt: int, error: BaseException) -> bool:
@@ -248,8 +251,11 @@ def _is_own(operation: Operation, attempt: int, error: BaseException) -> bool:
 def _insert_attempt(operation: Operation, connection: Any, attempt: int, error: BaseException, pause: float | None) -> None:
     step = replace(operation.checkpoint(Effect()), error=dump_error(error))
     generation = operation.execution.claim.generation
-    if not record_failure(connection, Failure(step=step, generation=generation, attempt=attempt, retry_in=pause)):
-        raise FencedOff
+    try:
+        if not record_failure(connection, Failure(step=step, generation=generation, attempt=attempt, retry_in=pause)):
+            raise FencedOff
+    except RecordedLast:
+        operation.execution.heard = -math.inf
 
 
 def _announce(operation: Operation, attempt: int, error: BaseException, pause: float | None) -> None:
