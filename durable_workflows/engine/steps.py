@@ -120,6 +120,7 @@ class _Attempt:
                 return done
             clock.pause(min(FIRST_PAUSE * 2**repeat, LONGEST_PAUSE))
             self.operation.execution.check()
+            self.operation.execution.look(0)  # what rolled it back may be that the run was paused, cancelled or taken over
         raise AssertionError("the last repeat returns or raises")
 
     def _body(self) -> tuple[Any, Effect]:

@@ -33,7 +33,9 @@ def another_owner_records(name: str, position: int = 1, **outcome: str) -> None:
 def charges(theirs: str) -> str:
     CALLED.append("charges")
     name = "tests.engine.test_adopted_records.charges"
-    another_owner_records(name, **({"error": dump_error(KeyError(theirs))} if theirs == "refused" else {"output": f'"{theirs}"'}))
+    another_owner_records(
+        name, **({"error": dump_error(KeyError(theirs))} if theirs == "refused" else {"output": f'"{theirs}"'})
+    )
     return "mine"
 
 
@@ -42,7 +44,9 @@ def fails(theirs: str) -> str:
     CALLED.append("fails")
     if len(CALLED) == 1:
         name = "tests.engine.test_adopted_records.fails"
-        another_owner_records(name, **({"error": dump_error(KeyError(theirs))} if theirs == "refused" else {"output": '"paid"'}))
+        another_owner_records(
+            name, **({"error": dump_error(KeyError(theirs))} if theirs == "refused" else {"output": '"paid"'})
+        )
     raise ArithmeticError("mine")
 
 
