@@ -39,7 +39,8 @@ TRANSITIONS = MappingProxyType(
                               S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
         S.WAITING: frozenset({S.ENQUEUED, S.PAUSED, S.CANCELLED}),
         # A step that is a whole run, and was under way when that was paused, still ends it.
-        S.PAUSED: frozenset({S.ENQUEUED, S.DELAYED, S.CANCELLED, S.SUCCESS, S.ERROR}),
+        # One whose call is still under way where it was is left to that attempt.
+        S.PAUSED: frozenset({S.RUNNING, S.ENQUEUED, S.DELAYED, S.CANCELLED, S.SUCCESS, S.ERROR}),
         S.CANCELLING: frozenset({S.CANCELLED, S.WAITING, S.ENQUEUED, S.DELAYED, S.MAX_RECOVERY_ATTEMPTS_EXCEEDED}),
         S.CANCELLED: frozenset({S.ENQUEUED}),
         S.MAX_RECOVERY_ATTEMPTS_EXCEEDED: frozenset({S.ENQUEUED}),

@@ -45,8 +45,7 @@ def result(execution: Execution, workflow_id: str, timeout: float | None) -> Any
     if workflow_id not in found:
         operation.fail(WorkflowNotFound(workflow_id))
     effect = effect_of(workflow_id, found[workflow_id])
-    operation.record(effect)
-    return operation.value(effect)
+    return operation.value(operation.record(effect))
 
 
 def _check_others(operation: Operation, workflow_ids: Sequence[str]) -> None:
@@ -112,8 +111,7 @@ def first(execution: Execution, workflow_ids: Sequence[str], timeout: float | No
     except WorkflowNotFound as error:
         operation.fail(error)
     effect = Effect(output=dumps(ended, what="id of a run"), child_id=ended)
-    operation.record(effect)
-    return str(operation.value(effect))
+    return str(operation.value(operation.record(effect)))
 
 
 def _outcomes(execution: Execution, ids: Sequence[str]) -> Mapping[str, reading.Outcome]:

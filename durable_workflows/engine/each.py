@@ -194,7 +194,8 @@ def account_for(execution: Execution, left: Left) -> None:
         raise left_early()
     repeat_if_transient(execution, error)
     execution.left = None
-    left.operation.record(Effect(error=dump_error(error)))
+    record = dump_error(error)
+    left.operation.check_failed(record, left.operation.record(Effect(error=record)))
     execution.failures.note(left.operation.place, error)
 
 

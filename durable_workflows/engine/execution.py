@@ -41,10 +41,10 @@ from durable_workflows.engine.history import Diverged, History, Place, Unreadabl
 from durable_workflows.engine.operations import Operation
 from durable_workflows.engine.services import HandedBack, Services, persistently, remembered
 from durable_workflows.exceptions import ControlFlow, InvalidUse, LeaseLost, Suspended, WorkflowCancelled
-from durable_workflows.models import checkpoints, dialects, leftovers, reading, sweeps
+from durable_workflows.models import checkpoints, claims, dialects, leftovers, reading, sweeps
 from durable_workflows.models.claims import Claim
 from durable_workflows.models.reading import Recorded, Waiting
-from durable_workflows.models.transactions import in_write_transaction
+from durable_workflows.models.transactions import in_autocommit, in_write_transaction
 from durable_workflows.models.waking import WaitFor
 from durable_workflows.options import StartOptions
 from durable_workflows.states import RunState
@@ -206,6 +206,9 @@ class Execution(Caller):
         """The fence let nothing pass: find out why, and stop."""
         found = self.persistently(lambda: reading.owner(dialects.connection(), self.claim.id))
         self.sagas.cancelling = found == (RunState.CANCELLING, self.claim.token)
+        if found is not None and found[0] in (RunState.PAUSED, RunState.RUNNING) and found[1] == self.claim.token:
+            # It is paused, or was until now: nobody need wait for this attempt any more.
+            self.persistently(lambda: in_autocommit(claims.hand_back, [self.claim]))
         if self.sagas.cancelling or (found is not None and found[0] == RunState.CANCELLED):
             self.stop(WorkflowCancelled(self.claim.id))
         self.stop(LeaseLost(self.claim.id))
@@ -228,18 +231,24 @@ class Execution(Caller):
             raise
 
     def adopt(self, name: str, place: Place) -> Any:
+        """Return or raise what stands where this attempt wanted to write."""
+        return self.answer(self.adopted(name, place), place)
+
+    def adopted(self, name: str, place: Place) -> Recorded:
         """A row stands where this attempt wanted to write: its own, after a lost reply, or another owner's. Take it."""
         generation = self.claim.generation
         row = self.persistently(lambda: checkpoints.recorded(dialects.connection(), self.claim.id, generation, place))
         if row is None:
             self.stop(LeaseLost(self.claim.id))
         recorded = Recorded(row.name, row.kind, row.output, row.error, row.child_id)
+        if is_cancellation(recorded) and name != recorded.name:  # another owner undoes what was done
+            self.refused()
         try:
             History({place: recorded}).at(place, name)
         except Diverged as diverged:
             self.look(0)  # whoever rewound the run left something there, so that its former owner cannot write it any more
             self.stop(diverged)
-        return self.answer(recorded, place)
+        return recorded
 
     def is_recorded(self, place: Place) -> bool:
         """Whether a place has a row by now."""

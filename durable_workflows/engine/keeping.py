@@ -44,8 +44,7 @@ def perform(execution: Execution, verb: str, arguments: Mapping[str, Any]) -> An
         effect = Effect(output=dumps(execution.persistently(deed.carried_out), what=f"result of {name}"))
     except DurableError as error:
         operation.fail(error)
-    operation.record(effect)
-    return operation.value(effect)
+    return operation.value(operation.record(effect))
 
 
 class Deed:

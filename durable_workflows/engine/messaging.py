@@ -127,13 +127,13 @@ def get_event(execution: Execution, source: tuple[str, str], timeout: float | No
     if value() is None and not operation.wait([wait], lambda: value() is not None, timeout=timeout):
         return _default(operation, default)
     effect = Effect(output=value(), child_id=workflow_id)
-    operation.record(effect)
-    return operation.value(effect)
+    return operation.value(operation.record(effect))
 
 
 def _default(operation: Operation, default: Any) -> Any:
-    operation.record(_nothing(default))
-    return default
+    nothing = _nothing(default)
+    stands = operation.record(nothing)
+    return default if stands in (nothing, Effect()) else operation.value(stands)
 
 
 def _nothing(default: Any) -> Effect:
@@ -156,8 +156,7 @@ def get_all_events(execution: Execution, workflow_id: str) -> dict[str, Any]:
         return dict(operation.answer())
     stored = execution.persistently(lambda: correspondence.all_latest(database(), workflow_id))
     effect = Effect(output=operation.payload(all_events(stored, workflow_id), "events"), child_id=workflow_id)
-    operation.record(effect)
-    return dict(operation.value(effect))
+    return dict(operation.value(operation.record(effect)))
 
 
 def all_events(stored: Mapping[str, str], workflow_id: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from durable_workflows.conf import config
 from durable_workflows.engine.history import Place
 from durable_workflows.engine.loose import Loose
 from durable_workflows.engine.raising import as_recorded
+from durable_workflows.engine.services import HandedBack
 from durable_workflows.exceptions import DurableError
 from durable_workflows.models import checkpoints, dialects
 from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint, RecordedLast
@@ -111,7 +112,7 @@ class Operation:
         An error of ours that is raised there is recorded in its place, so that a replay meets it again.
 
         :param then: may return what was done in the end; it has written that to the record itself.
-        :param quietly: neither return nor raise it.
+        :param quietly: neither return nor raise it; give the effect that is recorded, which may be another owner's.
         """
 
         def once(connection: BaseDatabaseWrapper) -> Effect:
@@ -123,18 +124,35 @@ class Operation:
         try:
             effect = self.execution.persistently(lambda: in_write_transaction(once))
         except AlreadyRecorded:
-            return self.execution.adopt(self.name, self.place)
+            effect = self._adopted()
         except FencedOff:
             self.execution.refused()
         except DurableError as error:
             self.fail(error)
-        return None if quietly else self.value(effect)
+        return effect if quietly else self.value(effect)
+
+    def _adopted(self) -> Effect:
+        stands = self.execution.adopted(self.name, self.place)
+        return Effect(output=stands.output, error=stands.error, child_id=stands.child_id)
 
     def fail(self, error: BaseException) -> NoReturn:
         """Record that the call failed, and raise it."""
         record = dump_error(error)
-        self.record(Effect(error=record))
+        self.check_failed(record, self.record(Effect(error=record)))
         self.raise_as_recorded(error, record)
+
+    def check_failed(self, record: str, stands: Effect) -> None:
+        """
+        See that a failure is what stands recorded here, and not what another owner's call came to.
+
+        The other error is raised. What the other returned cannot be, where the caller has only an error to expect: a replay
+        goes on with it.
+        """
+        if stands.error == record:
+            return
+        if stands.error is not None:
+            self.value(stands)
+        self.execution.stop(HandedBack(self.execution.claim.id))
 
     def raise_as_recorded(self, error: BaseException, record: str) -> NoReturn:
         """Raise an exception as a replay will."""
@@ -144,24 +162,28 @@ class Operation:
             raise error
         raise met from met.__cause__  # and not from the original, which is being handled
 
-    def record(self, effect: Effect, attempts: int = 1) -> None:
-        """Write a checkpoint that has no other effect: one statement, which may join a group commit."""
+    def record(self, effect: Effect, attempts: int = 1) -> Effect:
+        """
+        Write a checkpoint that has no other effect: one statement, which may join a group commit.
+
+        :returns: what is recorded: this effect, or another one if another owner's record stands here.
+        """
         if self.execution.undoing or self.loose or self.pending():  # a group knows the common fence only
-            self.commit(lambda connection: effect, attempts, quietly=True)
-            return
+            stands: Effect = self.commit(lambda connection: effect, attempts, quietly=True)
+            return stands
         checkpoint = self.checkpoint(effect, attempts)
         execution = self.execution
         try:
             written = execution.persistently(lambda: execution.services.record(checkpoint))
         except AlreadyRecorded:
-            execution.adopt(self.name, self.place)
-            return
+            return self._adopted()
         except RecordedLast:
             execution.heard = -math.inf
-            return
+            return effect
         if not written:
             execution.refused()
         execution.heard = clock.monotonic()
+        return effect
 
     def write(self, connection: BaseDatabaseWrapper, effect: Effect, attempts: int = 1) -> None:
         """

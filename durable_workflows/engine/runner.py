@@ -11,6 +11,7 @@ swallow a suspension.
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from durable_workflows.engine import continuing, each, sagas, steps
 from durable_workflows.engine.bodies import watching_writes
 from durable_workflows.engine.execution import Execution
 from durable_workflows.engine.history import Diverged, Unreadable, arguments
-from durable_workflows.engine.services import Conclusion, HandedBack, Services
+from durable_workflows.engine.services import Conclusion, HandedBack, Services, persistently
 from durable_workflows.engine.suspending import suspend
 from durable_workflows.engine.wholestep import WholeRun
 from durable_workflows.exceptions import (
@@ -216,6 +217,8 @@ def _conclude(execution: Execution, came: Came, ending: Ending) -> Came | None:
 def _refused(execution: Execution, came: Came) -> None:
     """The run is no longer this attempt's; or it was cancelled meanwhile, and this attempt is to undo what it has done."""
     if not sagas.notice(execution):
+        with suppress(LeaseLost):  # it may have been paused meanwhile
+            persistently(lambda: in_autocommit(claims.hand_back, [execution.claim]), execution.services)
         return
     if execution.is_at_home:
         _settle(execution, came, awaited=True)

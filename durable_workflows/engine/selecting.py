@@ -43,8 +43,7 @@ def select(execution: Execution, wanted: Alternatives, timeout: float | None) ->
         topic = came[1]
         return _selected(operation.commit(lambda connection: _received(operation, connection, topic)))
     effect = Effect(output="null") if came is None else _effect(operation, came)
-    operation.record(effect)
-    return _selected(operation.value(effect))
+    return _selected(operation.value(operation.record(effect)))
 
 
 def _look(operation: Operation, wanted: Alternatives) -> Came | None:

@@ -7,6 +7,7 @@ all; the checkpoint goes into it, or, after a body that touched nothing, is one 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,7 +26,7 @@ from durable_workflows.exceptions import (
     StepTimeout,
 )
 from durable_workflows.models import reading
-from durable_workflows.models.checkpoints import AlreadyRecorded
+from durable_workflows.models.checkpoints import AlreadyRecorded, RecordedLast
 from durable_workflows.models.failures import Failure, record_failure
 from durable_workflows.models.leftovers import NothingLeftOpen
 from durable_workflows.models.step_transaction import StepTransaction
@@ -72,8 +73,9 @@ def perform(operation: Operation, step: Step, args: tuple[Any, ...], kwargs: dic
             operation.execution.look()
             continue
         if not done.recorded:
-            operation.record(done.effect, attempt.number)
-        elif operation.loose:
+            stands = operation.record(done.effect, attempt.number)
+            return done.value if stands == done.effect else operation.value(stands)
+        if operation.loose:
             operation.execution.persistently(lambda: in_write_transaction(operation.settle))
         return done.value
 
@@ -118,6 +120,7 @@ class _Attempt:
                 return done
             clock.pause(min(FIRST_PAUSE * 2**repeat, LONGEST_PAUSE))
             self.operation.execution.check()
+            self.operation.execution.look(0)  # what rolled it back may be that the run was paused, cancelled or taken over
         raise AssertionError("the last repeat returns or raises")
 
     def _body(self) -> tuple[Any, Effect]:
@@ -212,16 +215,12 @@ def _give_up(operation: Operation, attempt: int, error: BaseException, final: Ba
     if final is not error:
         final.__cause__ = error
     record = dump_error(final)
-    effect = Effect(error=record)
 
     def work(connection: Any) -> Effect:
         _insert_attempt(operation, connection, attempt, error, None)
-        return effect
+        return Effect(error=record)
 
-    try:
-        operation.commit(work, attempt)
-    except type(final):
-        pass
+    operation.check_failed(record, operation.commit(work, attempt, quietly=True))
     operation.raise_as_recorded(final, record)
 
 
@@ -240,6 +239,8 @@ def _record_attempt(operation: Operation, attempt: int, error: BaseException, pa
         if not execution.persistently(lambda: _is_own(operation, attempt, error)):
             execution.stop(LeaseLost(execution.claim.id))
     execution.forget_wait(operation.place)
+    if execution.heard == -math.inf:
+        execution.look()
 
 
 def _is_own(operation: Operation, attempt: int, error: BaseException) -> bool:
@@ -251,8 +252,11 @@ def _is_own(operation: Operation, attempt: int, error: BaseException) -> bool:
 def _insert_attempt(operation: Operation, connection: Any, attempt: int, error: BaseException, pause: float | None) -> None:
     step = replace(operation.checkpoint(Effect()), error=dump_error(error))
     generation = operation.execution.claim.generation
-    if not record_failure(connection, Failure(step=step, generation=generation, attempt=attempt, retry_in=pause)):
-        raise FencedOff
+    try:
+        if not record_failure(connection, Failure(step=step, generation=generation, attempt=attempt, retry_in=pause)):
+            raise FencedOff
+    except RecordedLast:
+        operation.execution.heard = -math.inf
 
 
 def _announce(operation: Operation, attempt: int, error: BaseException, pause: float | None) -> None:

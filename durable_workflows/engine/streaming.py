@@ -71,10 +71,10 @@ def read(execution: Execution, source: Source, offset: int, timeout: float | Non
         else:
             ahead = ahead or list(_next(operation, source, offset, timeout))
             effect = Effect(output=ahead.pop(0) if ahead else None, child_id=source[0])
-            operation.record(effect)
-            if effect.output is None:
+            stands = operation.record(effect)
+            if stands.output is None and stands.error is None:
                 return
-            value = operation.value(effect)
+            value = operation.value(stands)
         yield value
         offset += 1
 

@@ -34,11 +34,12 @@ class WholeRun(Operation):
             forget(connection, self.execution.claim, *self.place)
         self.execution.ended = True
 
-    def record(self, effect: Effect, attempts: int = 1) -> None:
+    def record(self, effect: Effect, attempts: int = 1) -> Effect:
         if self.loose:
-            self.commit(lambda connection: effect, attempts)
-            return
+            stands: Effect = self.commit(lambda connection: effect, attempts, quietly=True)
+            return stands
         execution = self.execution
         if not execution.persistently(lambda: execution.services.end(self._ending(effect))):
             execution.refused()
         execution.ended = True
+        return effect

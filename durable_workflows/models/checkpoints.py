@@ -14,6 +14,7 @@ A cancelled run's undo steps have a fence of their own, which lets CANCELLING pa
 
 Nor is the call lost that was under way when its run was paused: the payment is made, and would be made again when the run
 goes on. A paused run's row keeps the attempt's token for this one record, which takes it away; then the attempt must stop.
+If the run goes on before, it does so under that token, and the record is one like any other.
 """
 
 from __future__ import annotations
@@ -80,11 +81,15 @@ def record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
     :raises AlreadyRecorded: if the position has a row.
     :raises RecordedLast: if it was written, as the last one before a pause.
     """
-    if _record(connection, checkpoint):
-        return True
-    if _record_before_pause(connection, checkpoint):
-        raise RecordedLast
+    for _ in range(LOOKS):
+        if _record(connection, checkpoint):
+            return True
+        if _record_before_pause(connection, checkpoint):
+            raise RecordedLast
     return False
+
+
+LOOKS = 2  # the run may be made to go on between the two, and be found neither running nor paused
 
 
 def _record(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
@@ -108,7 +113,7 @@ def _insert(connection: BaseDatabaseWrapper, source: str, params: tuple[Any, ...
 
 def _record_before_pause(connection: BaseDatabaseWrapper, checkpoint: Checkpoint) -> bool:
     """Use up what a paused run's row keeps of the lease; the row is locked by it, so nobody makes the run go on meanwhile."""
-    taken = f"UPDATE {RUNS} SET lease_token = NULL WHERE id = %s AND status = 'PAUSED' AND lease_token = %s"
+    taken = f"UPDATE {RUNS} SET lease_token = NULL, worker_id = NULL WHERE id = %s AND status = 'PAUSED' AND lease_token = %s"
     with write_transaction(connection):
         if not dialects.run(connection, taken, [checkpoint.run_id, checkpoint.token]).rowcount:
             return False

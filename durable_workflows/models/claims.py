@@ -258,13 +258,18 @@ def claimed_with(connection: BaseDatabaseWrapper, claimer: Claimer, token: str) 
 
 
 def hand_back(connection: BaseDatabaseWrapper, claims: Sequence[Claim]) -> int:
-    """Give runs back uncharged, to be claimed at once by anyone; those already lost or settled are left as they are."""
+    """
+    Give runs back uncharged, to be claimed at once by anyone; those already lost or settled are left as they are.
+
+    One that was paused stays so: no attempt of it is under way any more.
+    """
     given = 0
     now, now_params = dialects.moment(connection)
     for claim in claims:
         sql = (
-            f"UPDATE {RUNS} SET status = 'ENQUEUED', worker_id = NULL, lease_token = NULL, updated_at = {now}"
-            " WHERE id = %s AND status IN ('RUNNING', 'CANCELLING') AND lease_token = %s"
+            f"UPDATE {RUNS} SET worker_id = NULL, lease_token = NULL, updated_at = {now},"
+            " status = CASE status WHEN 'PAUSED' THEN status ELSE 'ENQUEUED' END"
+            " WHERE id = %s AND status IN ('RUNNING', 'CANCELLING', 'PAUSED') AND lease_token = %s"
         )
         with turn(connection):
             given += dialects.run(connection, sql, [*now_params, claim.id, claim.token]).rowcount

@@ -8,7 +8,7 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.models import dialects
-from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint
+from durable_workflows.models.checkpoints import AlreadyRecorded, Checkpoint, RecordedLast
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.runs import WorkflowRun
 from durable_workflows.models.steps import StepAttempt
@@ -35,12 +35,14 @@ def record_failure(connection: BaseDatabaseWrapper, failure: Failure) -> bool:
     """
     Append the attempt, in the open transaction; false when fenced off.
 
+    An attempt of a step that was under way when its run was paused counts, too. With its last one comes the step's checkpoint.
+
     :raises AlreadyRecorded: if another owner has recorded an attempt of this number.
+    :raises RecordedLast: if it was written, and nothing follows, since the run was paused meanwhile.
     """
     step = failure.step
-    status = "IN ('RUNNING', 'CANCELLING')" if step.undoing else "= 'RUNNING'"
-    sql = f"UPDATE {RUNS} SET generation = generation WHERE id = %s AND status {status} AND lease_token = %s"
-    if not dialects.run(connection, sql, [step.run_id, step.token]).rowcount:
+    passed = _pass(connection, failure)
+    if passed is None:
         return False
     try:
         StepAttempt.objects.using(connection.alias).create(
@@ -50,4 +52,21 @@ def record_failure(connection: BaseDatabaseWrapper, failure: Failure) -> bool:
         )  # fmt: skip
     except IntegrityError as error:
         raise AlreadyRecorded(f"attempt {failure.attempt} of {step.name} is recorded") from error
+    if passed == PAUSED and failure.retry_in is not None:
+        raise RecordedLast
     return True
+
+
+def _pass(connection: BaseDatabaseWrapper, failure: Failure) -> str | None:
+    """Lock the run's row if it is this attempt's, and tell as what; None: it is not."""
+    running = "status IN ('RUNNING', 'CANCELLING')" if failure.step.undoing else "status = 'RUNNING'"
+    use_up = _STAYS if failure.retry_in is None else "lease_token = NULL, worker_id = NULL"
+    # It may be made to go on between the two, and be found neither running nor paused.
+    for status, change in [(running, _STAYS), (PAUSED, use_up), (running, _STAYS)]:
+        sql = f"UPDATE {RUNS} SET {change} WHERE id = %s AND {status} AND lease_token = %s"
+        if dialects.run(connection, sql, [failure.step.run_id, failure.step.token]).rowcount:
+            return status
+    return None
+
+
+PAUSED, _STAYS = "status = 'PAUSED'", "generation = generation"

@@ -23,11 +23,11 @@ from durable_workflows.exceptions import InvalidUse
 from durable_workflows.models import histories
 from durable_workflows.models.histories import Cut
 from durable_workflows.models.runs import Saga, Turn, WorkflowRun
-from durable_workflows.models.steering import LEASED, go_on, require, resume
+from durable_workflows.models.steering import go_on, require, resume
 from durable_workflows.models.steps import Kind, StepRun
 from durable_workflows.models.waking import lock
 from durable_workflows.serializers import origin_of
-from durable_workflows.states import UNFINISHED, RunState
+from durable_workflows.states import FINISHED, UNFINISHED, RunState
 
 Known = dict[str, int]  # the generations that runs had when they were first looked at
 # What a history that is over has left in the run's row.
@@ -53,11 +53,21 @@ def rewind(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, start_ste
                 f"Run {run.pk!r} was cancelled, and its undo steps are still running: to rewind it now would leave half of what"
                 " it did undone. Wait until it is CANCELLED."
             )
-        closed = histories.close(connection, run) if run.status in LEASED else None
+        closed = histories.close(connection, run) if _may_be_written(run) else None
         cut = histories.cut_before(connection, run, start_step)
         _begin_again(connection, run, cut, closed, retry_step=None, **NO_PROGRESS)
         rewound += 1
     return rewound
+
+
+def _may_be_written(run: WorkflowRun) -> bool:
+    """
+    Whether a transaction of an owner may be under way that is past its fence.
+
+    Not only a leased run's: it may have been paused, cancelled or handed back a moment ago. But an owner that has ended it
+    had nothing else under way.
+    """
+    return run.attempt > 0 and run.status not in FINISHED
 
 
 def retry(connection: BaseDatabaseWrapper, run_ids: Sequence[str], *, known: Known) -> int:

@@ -11,6 +11,7 @@ from django.db.models import Case, F, QuerySet, Value, When
 
 from durable_workflows import signals
 from durable_workflows.exceptions import WorkflowNotFound
+from durable_workflows.models import presence
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.runs import Saga, Stranded, Turn, WorkflowRun
 from durable_workflows.models.steps import Kind
@@ -79,6 +80,7 @@ def _have_undone(connection: BaseDatabaseWrapper, found: Collection[tuple[str, s
     fresh = [(pk, status) for pk, _, status, saga in found if saga == Saga.OPEN]
     asked = {"saga": Saga.CANCELLED, "note": note or _ASKED, "updated_at": DatabaseNow()}
     runs.filter(pk__in=[pk for pk, status in fresh if status in LEASED]).update(status=RunState.CANCELLING, **asked)
+    asked |= {"worker_id": None, "lease_token": None}  # a paused one's last record is not waited for
     others = runs.filter(pk__in=[pk for pk, status in fresh if status not in LEASED])
     if others.update(status=RunState.ENQUEUED, turn=Turn.BEGUN, due_at=None, **asked):
         signals.at_commit(signals.claimable, connection.alias)
@@ -99,6 +101,8 @@ def resume(
     """
     Let unfinished, cancelled or dead runs go on now; running and finished ones stay as they are.
 
+    A paused one whose call is under way goes on where it is, see ``leave_to_workers``, and in the queue where it is.
+
     A run that was cancelled with a saga open goes on undoing, and when that is done it stays as it is: what its history says
     was undone.
 
@@ -109,13 +113,29 @@ def resume(
     """
     require(run_ids, lock(connection, run_ids))
     signals.at_commit(signals.claimable, connection.alias)
+    afresh: dict[str, Any] = {"deadline": deadline, "timeout_seconds": None, "recovery_attempts": 0, "stalled": 0}
+    left = leave_to_workers(connection, run_ids, suspect=False, **afresh)
     moved: dict[str, Any] = {}
     if queue is not None:  # an id and a key are one queue's; the key comes first: MySQL would compare with the new queue
         same_key = Case(When(queue=queue, then=F("partition_key")), default=Value(""))
         moved = {"partition_key": same_key, "queue": queue, "deduplication_lock": None}
     resumable = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status__in=RESUMABLE)
     resumable = resumable.exclude(status=RunState.CANCELLED, saga=Saga.CANCELLED)
-    return go_on(resumable, turn=turn, deadline=deadline, **moved)
+    return left + go_on(resumable, turn=turn, deadline=deadline, **moved)
+
+
+def leave_to_workers(connection: BaseDatabaseWrapper, run_ids: Sequence[str], **columns: Any) -> int:
+    """
+    Have locked paused runs go on in the attempt that they were paused in, where its call is still under way.
+
+    The row of such a run has kept worker and token. Were it enqueued, the same call would be made at the same time by
+    another worker. One whose worker is not alive any more is left as it is. If the attempt ended meanwhile and could not say
+    so, its worker finds a run that it does not know, and hands it back.
+    """
+    under_way = WorkflowRun.objects.using(connection.alias).filter(pk__in=run_ids, status=RunState.PAUSED)
+    alive = [worker.pk for worker in presence.alive(connection)]
+    held = under_way.filter(lease_token__isnull=False, worker_id__in=alive)
+    return held.update(status=RunState.RUNNING, updated_at=DatabaseNow(), **columns)
 
 
 def go_on(runs: QuerySet[WorkflowRun], **columns: Any) -> int:
@@ -123,7 +143,7 @@ def go_on(runs: QuerySet[WorkflowRun], **columns: Any) -> int:
     return runs.update(**{
         "status": RunState.ENQUEUED, "stranded": Stranded.NO, "suspect": False, "note": None, "holds_slot": False,
         "deadline": None, "timeout_seconds": None, "recovery_attempts": 0, "stalled": 0, "completed_at": None, "due_at": None,
-        "updated_at": DatabaseNow(), **columns,
+        "worker_id": None, "lease_token": None, "updated_at": DatabaseNow(), **columns,
     })  # fmt: skip
 
 

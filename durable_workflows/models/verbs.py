@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from durable_workflows import steering
-from durable_workflows.exceptions import WorkflowNotFound
+from durable_workflows import context, steering
+from durable_workflows.exceptions import InvalidUse, WorkflowNotFound
 
 CHUNK = 500  # runs whose rows are locked at once
 
@@ -18,7 +18,15 @@ def act_on(runs: QuerySet[Any], verb: str, how: Mapping[str, Any] | None = None)
     Carry a verb out for runs, in the order of their ids; one that is deleted meanwhile is passed over.
 
     :returns: how many were changed.
+    :raises InvalidUse: in a workflow's body, whose replay may find other runs than are recorded.
     """
+    caller = context.caller()
+    current = caller.current() if caller else None
+    if current is not None and current.step_id is None:
+        raise InvalidUse(
+            f"{verb}() of a queryset was called in a workflow's body, and a replay may find other runs there. Call"
+            f" {verb}_workflows(ids) with ids that a step has returned, or call it in a step."
+        )
     return sum(_act(ids, verb, how) for ids in _chunks(runs))
 
 

@@ -36,8 +36,9 @@ from durable_workflows import (
     workflow,
 )
 from durable_workflows.ids import new_token
-from durable_workflows.models import StepRun, Wait, WorkflowRun, claims
+from durable_workflows.models import StepAttempt, StepRun, Wait, WorkflowRun, claims, presence
 from durable_workflows.models.claims import Claimer, Pick
+from durable_workflows.models.presence import Presence
 from durable_workflows.models.transactions import in_autocommit
 from durable_workflows.states import TERMINAL, RunState
 from durable_workflows.testing import drain, durable_worker, travel
@@ -283,6 +284,80 @@ def test_a_debounced_run_that_is_paused_is_put_off_as_it_is() -> None:
     assert first.get_status().input["args"] == ["sleep"]
 
 
+@pytest.fixture
+def alive() -> None:
+    """The worker of runs that are born leased is there."""
+    here = Presence(id="a-test", hostname="here", pid=1, lease_seconds=30 * DAY, direct=True)
+    in_autocommit(presence.register, here)
+
+
+@step(atomic=False)
+def is_paused_and_let_go_on(how: str) -> str:
+    """What another worker would do now, while this call is under way, is done by ``drain``."""
+    CALLED.append("paused")
+    now = current()
+    assert now is not None
+    pause_workflow(now.workflow_id)
+    {"unpause": unpause_workflow, "resume": resume_workflow}[how](now.workflow_id)
+    CALLED.append(state(now.workflow_id))
+    if len(CALLED) < 4:
+        drain()
+    return how
+
+
+@workflow
+def goes_on(how: str) -> str:
+    is_paused_and_let_go_on(how)
+    return calls_out("after")
+
+
+@pytest.mark.parametrize("how", ["unpause", "resume"])
+@pytest.mark.usefixtures("alive")
+def test_a_run_that_goes_on_while_its_call_is_under_way_is_left_to_that_attempt(how: str) -> None:
+    claim = leased(goes_on, how)
+    execute(claim)
+    assert (CALLED, state(claim.id)) == (["paused", S.RUNNING, "after"], S.SUCCESS)
+
+
+@pytest.mark.usefixtures("alive")
+def test_if_that_attempt_has_ended_or_its_worker_is_dead_others_take_it() -> None:
+    ended, dead = leased(waits_for, "message"), leased(waits_for, "message", worker_id="dead")
+    pause_workflows([ended.id, dead.id])
+    assert WorkflowRun.objects.get(pk=ended.id).lease_token == ended.token
+    execute(ended)
+    row = WorkflowRun.objects.get(pk=ended.id)
+    assert (row.status, row.worker_id, row.lease_token) == (S.PAUSED, None, None)
+    unpause_workflows([ended.id, dead.id])
+    rows = WorkflowRun.objects.values_list("status", "worker_id", "lease_token")
+    assert list(rows) == [(S.ENQUEUED, None, None)] * 2
+
+
+@step(atomic=False, max_attempts=2, interval_seconds=0)
+def fails_while_it_is_paused() -> str:
+    CALLED.append("failing")
+    now = current()
+    assert now is not None
+    pause_workflow(now.workflow_id)
+    raise ArithmeticError(now.attempt)
+
+
+@workflow
+def fails() -> str:
+    return fails_while_it_is_paused()
+
+
+def test_an_attempt_that_fails_while_its_run_is_paused_counts() -> None:
+    handle = fails.start()
+    drain()
+    assert (handle.run.status, handle.run.lease_token, StepAttempt.objects.count()) == (S.PAUSED, None, 1)
+    unpause_workflow(handle.workflow_id)
+    drain()
+    assert (handle.run.status, StepAttempt.objects.count(), StepRun.objects.count()) == (S.PAUSED, 2, 1)
+    unpause_workflow(handle.workflow_id)
+    drain()
+    assert (handle.run.status, CALLED) == (S.ERROR, ["failing", "failing"])
+
+
 GOING, LET_ON = threading.Event(), threading.Event()
 
 
@@ -366,6 +441,32 @@ def test_pausing_at_every_statement_of_an_attempt_repeats_nothing(level: str) ->
 
     raced(make)
     assert len(seen) >= 4 or not OVERLAP
+
+
+@levels
+@pytest.mark.usefixtures("committing")
+def test_pausing_and_going_on_at_every_statement_of_an_attempt_repeats_nothing(level: str) -> None:
+    def make() -> Scenario:
+        presence.Worker.objects.all().delete()
+        in_autocommit(presence.register, Presence(id="a-test", hostname="here", pid=1, lease_seconds=DAY, direct=True))
+        run = leased(does_three)
+        CALLED.clear()
+
+        def on_and_off() -> None:
+            pause_workflow(run.id)
+            unpause_workflow(run.id)
+
+        def check() -> None:
+            assert state(run.id) in (S.ENQUEUED, S.SUCCESS)
+            drain()
+            assert WorkflowRun.objects.get(pk=run.id).output == '"last"'
+            assert did(run.id) == ["inside"]
+            if level == COMMITTED or not OVERLAP:
+                assert CALLED == ["outside", "last"]
+
+        return Scenario(waiter=lambda: execute(run), waker=on_and_off, check=check)
+
+    raced(make)
 
 
 @levels

@@ -20,6 +20,7 @@ from durable_workflows import (
     continue_as_new,
     durable_each,
     fork_workflow,
+    pause_workflow,
     recv,
     retry_workflow,
     rewind_workflow,
@@ -120,6 +121,31 @@ def test_an_owner_at_work_writes_nothing_into_what_follows_and_what_is_kept_is_d
 
     try_all(make)
     assert len(seen) > 1 or start == 99 or not OVERLAP
+
+
+@pytest.mark.parametrize("stop", [pause_workflow, cancel_workflow])
+def test_one_that_was_stopped_a_moment_ago_does_nothing_twice_that_is_kept(level: str, stop: Callable[[str], None]) -> None:
+    def make() -> Scenario:
+        run = leased(two_deeds)
+
+        def stopped_and_rewound() -> None:
+            stop(run.id)
+            rewind_workflow(run.id, 99)
+
+        def check() -> None:
+            drain()
+            row = WorkflowRun.objects.get(pk=run.id)
+            assert (row.status, did(run.id)) == (RunState.SUCCESS, ["one", "two"])
+
+        return Scenario(waiter=lambda: execute(run), waker=stopped_and_rewound, check=check)
+
+    try_all(make)
+
+
+@workflow
+def two_deeds() -> None:
+    do("one")
+    do("two")
 
 
 def _but_late_values(told: dict[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
-from durable_workflows import step, workflow
-from durable_workflows.models import StepAttempt, StepRun
+from durable_workflows import current, pause_workflow, step, unpause_workflow, workflow
+from durable_workflows.models import StepAttempt, StepRun, WorkflowRun
 from durable_workflows.models.transactions import is_lock_error
-from durable_workflows.testing import durable_worker
+from durable_workflows.testing import drain, durable_worker
 from tests.app.models import Account, Ledger
 from tests.engine.bodies import raw_execute
+from tests.engine.born import execute, leased
 from tests.engine.elsewhere import Meeting, in_thread, in_threads
 from tests.engine.isolation import COMMITTED, DATABASE, LEVELS, REPEATABLE, SERIALIZABLE, at_each_level
 
@@ -214,6 +215,35 @@ def test_a_lock_that_a_body_tries_and_does_not_get_is_its_own_affair(level: str)
     assert CALLS["a"] == 1
     assert list(Ledger.objects.values_list("step", flat=True).order_by("id")) == ["before", "taken"]
     each_step_is_done_once(1)
+
+
+@step
+def is_paused_elsewhere() -> None:
+    CALLS["paused"] += 1
+    Ledger.objects.create(run_id="paused", step="paused")
+    if CALLS["paused"] == 1:
+        now = current()
+        assert now is not None
+        in_thread(lambda: pause_workflow(now.workflow_id))
+
+
+@workflow
+def goes_no_further() -> None:
+    is_paused_elsewhere()
+
+
+@pytest.mark.skipif(DATABASE == "sqlite", reason="one writer would wait for itself")
+@at_each_level
+def test_a_body_is_not_repeated_once_its_run_is_paused(level: str) -> None:
+    run = leased(goes_no_further)
+    execute(run)
+    assert CALLS["paused"] == 1
+    assert WorkflowRun.objects.get(pk=run.id).status == "PAUSED"
+    unpause_workflow(run.id)
+    drain()
+    assert WorkflowRun.objects.get(pk=run.id).status == "SUCCESS"
+    each_step_is_done_once(1)
+    assert Ledger.objects.count() == 1
 
 
 # -- SQLite's one writer
