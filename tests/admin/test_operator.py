@@ -158,6 +158,7 @@ def test_a_schedule_is_triggered_and_its_run_found(visit: Callable[..., Any]) ->
             page.goto(f"{url}{BASE}schedule/")
             page.click("#result_list .field-name a")
             page.click(".dw-buttons >> text=Trigger now")
+            page.click("text=Yes, trigger")
             page.wait_for_selector(".messagelist >> text=Triggered")
             page.goto(f"{url}{RUNS}?schedule=nightly")
             page.click("#result_list .field-workflow a")
