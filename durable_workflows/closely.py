@@ -56,6 +56,9 @@ def _nobody(run: WorkflowRun) -> str:
     serving = [worker for worker in workers if run.queue in (worker.queues or ())]
     if not serving:
         return _("no live worker serves its queue, “%(queue)s”") % {"queue": run.queue}
+    serving = [worker for worker in serving if worker.drain_requested_at is None]
+    if not serving:
+        return _("all workers that serve its queue are draining")
     knowing = [worker for worker in serving if run.name in (worker.names or ())]
     if not knowing:
         return _("no live worker of its queue knows this workflow")
@@ -116,9 +119,11 @@ def _due(run: WorkflowRun) -> Situation | None:
     if run.due_at is None or run.due_at > present():
         return None
     words = _("was due at %(time)s") % {"time": minute(run.due_at)}
-    if any(not worker.direct for worker in alive(dialects.connection())):
+    workers = [worker for worker in alive(dialects.connection()) if not worker.direct]
+    if any(worker.drain_requested_at is None for worker in workers):
         return said(run, words)
-    return said(run, f"{words}; {_('no worker is alive')}", alarming=True)
+    why = _("all workers are draining") if workers else _("no worker is alive")
+    return said(run, f"{words}; {why}", alarming=True)
 
 
 _LOOKS: dict[str, Callable[[WorkflowRun], Situation | None]] = {

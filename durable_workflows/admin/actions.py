@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from durable_workflows.admin import display
 from durable_workflows.admin.base import ModelAdmin
@@ -83,8 +83,8 @@ class Deed:
 
     def _so_far(self) -> Progress:
         if after := _place(self.request, "after"):
-            done, left, more = (_number(self.request, name) for name in ("done", "left", "left_more"))
-            return Progress(done=done, left=left, left_more=bool(more), after=after)
+            done, left, more, refused = (_number(self.request, name) for name in ("done", "left", "left_more", "refused"))
+            return Progress(done=done, left=left, left_more=bool(more), refused=refused, after=after)
         there = self._left()
         return Progress(left=there.number, left_more=there.more)
 
@@ -106,7 +106,10 @@ class Deed:
         )
 
     def _ask_to_go_on(self, progress: Progress) -> HttpResponse:
-        got = {"done": progress.done, "left": progress.left, "left_more": int(progress.left_more), "after": progress.after}
+        got = {
+            "done": progress.done, "left": progress.left, "left_more": int(progress.left_more), "refused": progress.refused,
+            "after": progress.after,
+        }  # fmt: skip
         option = {"option": "yes"} if self._doing.with_option else {}
         title = self._counted(self.verb.done, progress.done)
         return self._page(title=title, going_on=True, hidden={**self._hidden(), **got, **option})
@@ -130,11 +133,13 @@ class Deed:
     def _report(self, progress: Progress) -> HttpResponse:
         if progress.done:
             self._say(self._counted(self.verb.done, progress.done), messages.SUCCESS)
+        if progress.refused:
+            self._say(_refused(progress), messages.ERROR)
         if progress.error:
             self._say(progress.error, messages.ERROR)
         elif progress.left:
             self._say(self._counted(self.verb.left_alone, progress.left, progress.left_more), messages.WARNING)
-        elif not progress.done:
+        elif not (progress.done or progress.refused):
             self._say(gettext("The selected runs are gone."), messages.WARNING)
         return HttpResponseRedirect(self._way_back(gone=bool(progress.done) and self.verb.removes))
 
@@ -159,6 +164,11 @@ class Deed:
 
     def _list(self) -> str:
         return reverse("admin:durable_workflows_workflowrun_changelist", current_app=self.admin.admin_site.name)
+
+
+def _refused(progress: Progress) -> str:
+    words = ngettext("It could not be done to %(count)d run.", "It could not be done to %(count)d runs.", progress.refused)
+    return f"{words % {'count': progress.refused}} {progress.reason}".strip()
 
 
 def _present() -> Any:

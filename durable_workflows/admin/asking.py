@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from durable_workflows.admin.forkform import ForkForm, RewindForm
-from durable_workflows.admin.question import AboutRun, Answer, Question
+from durable_workflows.admin.question import AboutRun, Answer, Question, SentBefore
 from durable_workflows.admin.runpage import TEMPLATES, RunPages
 from durable_workflows.admin.sendform import SendForm
 from durable_workflows.admin.sight import may_see_payloads
@@ -77,11 +77,13 @@ class QuestionPages(RunPages):
                 return self._answered(request, in_write_transaction(_carry_out, form, request.user.pk))
             except DurableError as error:
                 form.add_error(None, str(error))
+                if isinstance(error, SentBefore):
+                    form.renew()
         back = self._address("change", run.pk) if run else self._list()
         return self._page(request, "question", title=form.title, form=form, run=run, way_back=back)
 
     def _answered(self, request: HttpRequest, answer: Answer) -> HttpResponse:
-        self.message_user(request, answer.text, messages.SUCCESS)
+        self.message_user(request, answer.text, messages.WARNING if answer.already else messages.SUCCESS)
         return HttpResponseRedirect(self._address("change", answer.run_id))
 
     def _page(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:

@@ -143,6 +143,8 @@ class OriginFilter(RunFilter):
         return [(key, label) for key, (_top, label) in self.answers.items()]
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
-        if (value := self.value()) not in self.answers:
+        if (value := self.value()) is None:
             return queryset
+        if value not in self.answers:
+            return queryset.none()
         return queryset.filter(parent__isnull=self.answers[value][0])

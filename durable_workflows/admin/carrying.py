@@ -13,7 +13,7 @@ from django.db.models import Q
 from durable_workflows import clock
 from durable_workflows.admin.looking import Look, Place
 from durable_workflows.admin.verb import Verb
-from durable_workflows.exceptions import DurableError
+from durable_workflows.exceptions import DurableError, InvalidUse
 from durable_workflows.models import WorkflowRun
 from durable_workflows.models.runs import Saga
 from durable_workflows.models.transactions import in_write_transaction
@@ -30,12 +30,15 @@ class Progress:
 
     :param left: how many runs were left alone, ``left_more``: at least.
     :param after: the last run that was come by; None: there are no others.
+    :param refused: how many runs it could not be done to, ``reason``: why the first of them.
     :param error: why it ended before that; what was done before stays done.
     """
 
     done: int = 0
     left: int = 0
     left_more: bool = False
+    refused: int = 0
+    reason: str = ""
     after: Place | None = None
     error: str = ""
 
@@ -53,19 +56,34 @@ class Doing:
     with_option: bool
 
     def carry_out(self, doable: Look, progress: Progress) -> Progress:
-        """Go on from where it got, all or nothing for each ``AT_ONCE`` runs, until none is left or the time is up."""
+        """Go on from where it got, ``AT_ONCE`` runs at a time, until none is left or the time is up."""
         since = clock.monotonic()
         while True:
             page = doable.page(AT_ONCE, after=progress.after)
             ids = [run.pk for run in page.runs]
             try:
-                done = len(in_write_transaction(self._do, ids)) if ids else 0
+                progress = replace(self._done_to(ids, progress), after=page.after)
             except DurableError as error:
                 return replace(progress, left=progress.left + len(ids), after=None, error=str(error))
-            left = progress.left + len(ids) - done
-            progress = replace(progress, done=progress.done + done, left=left, after=page.after)
             if page.after is None or clock.monotonic() - since > LONGEST:
                 return progress
+
+    def _done_to(self, ids: Sequence[str], before: Progress) -> Progress:
+        """All or nothing; if one of them refuses, one by one, so that it stands in nobody's way."""
+        try:
+            done = len(in_write_transaction(self._do, ids)) if ids else 0
+        except InvalidUse:
+            return self._one_by_one(ids, before)
+        return replace(before, done=before.done + done, left=before.left + len(ids) - done)
+
+    def _one_by_one(self, ids: Sequence[str], progress: Progress) -> Progress:
+        for run_id in ids:
+            try:
+                done = len(in_write_transaction(self._do, [run_id]))
+                progress = replace(progress, done=progress.done + done, left=progress.left + 1 - done)
+            except DurableError as error:
+                progress = replace(progress, refused=progress.refused + 1, reason=progress.reason or str(error))
+        return progress
 
     def _do(self, connection: BaseDatabaseWrapper, ids: Sequence[str]) -> Sequence[str]:
         """The ids of the runs that it was done to. No deed without its log entry."""

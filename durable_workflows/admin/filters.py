@@ -37,7 +37,11 @@ ENQUEUED = claimable(Literal) | unclaimable(Literal)
 
 
 class RunFilter(admin.SimpleListFilter):
-    """A filter, and which index has its runs."""
+    """
+    A filter, and which index has its runs.
+
+    A value that it does not know is that of no run: what is done to all that match must not be done to all there are.
+    """
 
     template = "admin/durable_workflows/workflowrun/filter.html"
     folded = False  # until it is used
@@ -120,7 +124,9 @@ class StuckFilter(RunFilter):
         return list(self.reasons.items())
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
-        return queryset if (stuck := self.few(queryset)) is None else stuck
+        if self.value() is None:
+            return queryset
+        return queryset.none() if (stuck := self.few(queryset)) is None else stuck
 
     def few(self, runs: Runs) -> Runs | None:
         value = self.value()
@@ -153,9 +159,11 @@ class WaitingLongerFilter(RunFilter):
         return [(key, label) for key, (_span, label) in self.spans.items()]
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
+        if self.value() is None:
+            return queryset
         waiting = self.in_order(queryset)
         if waiting is None:
-            return queryset
+            return queryset.none()
         current = Wait.objects.filter(run=OuterRef("pk"), generation=OuterRef("generation"))
         return waiting.filter(Exists(current.filter(created_at__lt=self._since())))
 
@@ -184,7 +192,9 @@ class RetryingFilter(RunFilter):
         return [("yes", _("a step failed and is tried again"))]
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
-        return queryset if (retrying := self.few(queryset)) is None else retrying
+        if self.value() is None:
+            return queryset
+        return queryset.none() if (retrying := self.few(queryset)) is None else retrying
 
     def few(self, runs: Runs) -> Runs | None:
         if self.value() != "yes":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django import forms
-from django.contrib.admin.models import ADDITION, CHANGE
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -19,14 +19,18 @@ from durable_workflows.admin.question import (
     AboutRun,
     Answer,
     Part,
+    SentBefore,
     new_id_field,
     queue_field,
     step_of,
     token_field,
 )
 from durable_workflows.conf import config
+from durable_workflows.engine.starting import stored_arguments
+from durable_workflows.exceptions import InvalidUse
 from durable_workflows.ids import new_run_id
-from durable_workflows.models import StepRun, Worker, WorkflowRun
+from durable_workflows.models import StepRun, Worker, WorkflowRun, dialects
+from durable_workflows.models.waking import lock
 from durable_workflows.options import SetWorkflowID
 
 LAST = 2**31 - 1
@@ -91,12 +95,11 @@ class ForkForm(AboutRun):
 
     def answer(self) -> Answer:
         new_id = self.cleaned_data["workflow_id"] or self.cleaned_data["token"]
-        if WorkflowRun.objects.filter(pk=new_id, forked_from=self.run).exists():
-            return Answer(new_id, gettext("There is a fork of this id already, and this is it."))
-        inputs = self._inputs()
-        self._fork(new_id, inputs)
-        step = self.cleaned_data["start_step"]
+        inputs, step = self._inputs(), self.cleaned_data["start_step"]
         told = f"from step {step}{', with another input' if inputs else ''}"
+        if before := WorkflowRun.objects.filter(pk=new_id, forked_from=self.run).first():
+            return self._forked(before, inputs, told)
+        self._fork(new_id, inputs)
         return Answer(
             new_id,
             gettext("This is the fork. It goes on from step %(step)d.") % {"step": step},
@@ -105,6 +108,19 @@ class ForkForm(AboutRun):
                 self.run.pk: (CHANGE, f"Forked as {new_id} {told}."),
             },
         )
+
+    def _forked(self, fork: WorkflowRun, inputs: Mapping[str, Any], told: str) -> Answer:
+        """The step that it began at stands in the log alone, if it was made by such a form."""
+        text = f"Forked from {self.run.pk} {told}."
+        made = LogEntry.objects.filter(object_id=fork.pk, action_flag=ADDITION).order_by("pk")
+        logged = made.values_list("change_message", flat=True).first()
+        wanted = stored_arguments(fork.name, (inputs["args"], inputs["kwargs"])) if inputs else self.run.inputs
+        if fork.inputs != wanted or logged not in (None, text):
+            raise SentBefore(
+                gettext("There is a fork of this id already, made with something else: %(id)s. Nothing was forked.")
+                % {"id": fork.pk}
+            )
+        return Answer(fork.pk, gettext("There is a fork of this id already, and this is it."), already=True)
 
     def _inputs(self) -> dict[str, Any]:
         said, changed = self.cleaned_data, set(self.changed_data)
@@ -129,10 +145,11 @@ class RewindForm(AboutRun):
     )
 
     start_step = forms.IntegerField(min_value=1, max_value=LAST, widget=forms.HiddenInput)
+    generation = forms.IntegerField(widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
 
     def prepare(self, asked: Mapping[str, str]) -> None:
         self.step = step_of(asked) or 1
-        self.initial["start_step"] = self.step
+        self.initial.update(start_step=self.step, generation=self.run.generation)
 
     def told(self) -> list[str]:
         return [*self._told()]
@@ -156,6 +173,10 @@ class RewindForm(AboutRun):
 
     def answer(self) -> Answer:
         step = self.cleaned_data["start_step"]
+        lock(dialects.connection(), [self.run.pk])  # until it is rewound: of two answers the second finds the first
+        there = WorkflowRun.objects.filter(pk=self.run.pk).values_list("generation", flat=True).first()
+        if there != self.cleaned_data["generation"]:
+            raise InvalidUse(gettext("The run was rewound meanwhile. Look at it anew, then rewind it."))
         steering.rewind_workflow(self.run.pk, step)
         told = gettext("The run goes on from step %(step)d.") % {"step": step}
         return Answer(self.run.pk, told, {self.run.pk: (CHANGE, f"Rewound to step {step}.")})

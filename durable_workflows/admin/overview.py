@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from durable_workflows.models.figures import Counted
 from durable_workflows.models.reading import database_now
 from durable_workflows.models.rules import Rules, rules_for
 from durable_workflows.states import RunState
+from durable_workflows.words import minute
 
 QUEUES, WORKERS, TICKS, NAMES = 12, 100, 5, 8
 COUNTED = 2_000  # runs of a queue
@@ -36,6 +37,7 @@ class Tile:
     detail: str = ""
     address: str = ""
     alarming: bool = False
+    of_time: bool = False  # the detail says how old something is
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def of(addresses: Addresses, chosen: Range) -> dict[str, Any]:
     by_name, looked_at = figures.failures(connection, since, NAMES)
     lines, depths, running = _queues(connection, addresses, now)
     return {
-        "now": display.moment(now),
+        "now": display.moment(now), "minute": minute(now),
         "chart": chart, "note": throughput.note(chart, chosen),
         "totals": [(kind, label, f"{totals[kind]:,}") for kind, label in throughput.KINDS.items()],
         "failing": _failing(addresses, by_name), "failures_looked_at": looked_at,
@@ -71,6 +73,16 @@ def of(addresses: Addresses, chosen: Range) -> dict[str, Any]:
         "tiles": list(_tiles(connection, addresses, now, depths, running)),
         "ticks": _ticks(connection, addresses, now),
     }  # fmt: skip
+
+
+def timeless(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it the clock alone changes, as it is for a whole minute."""
+    return {
+        "now": shown["minute"],
+        "queues": [replace(line, oldest="") for line in shown["queues"]],
+        "tiles": [replace(tile, detail="") if tile.of_time else tile for tile in shown["tiles"]],
+        "ticks": [{**tick, "in": ""} for tick in shown["ticks"]],
+    }
 
 
 def number(counted: Counted) -> str:
@@ -90,7 +102,7 @@ def _tiles(
     oldest = min((d.oldest for d in depths.values() if d.oldest), default=None)
     detail = _("the oldest for %(time)s") % {"time": age(oldest, now)} if oldest else ""
     yield Tile(_("Running"), f"{running:,}", address=to.runs(status__exact=S.RUNNING.value))
-    yield Tile(_("Waiting for a worker"), number(waiting), detail, to.runs(status__exact=S.ENQUEUED.value))
+    yield Tile(_("Waiting for a worker"), number(waiting), detail, to.runs(status__exact=S.ENQUEUED.value), of_time=True)
     yield Tile(_("Suspended"), number(figures.waiting(connection)), address=to.runs(status__exact=S.WAITING.value))
     stuck, dead = figures.stuck(connection), figures.dead(connection)
     yield Tile(_("Stuck"), number(stuck), address=to.runs(stuck="any"), alarming=stuck.number > 0)
@@ -101,11 +113,15 @@ def _tiles(
 
 def _workers(connection: BaseDatabaseWrapper, to: Addresses) -> Tile:
     present = [worker for worker in figures.present_workers(connection, WORKERS) if not worker.direct]
-    silent = sum(worker.now - worker.heartbeat_at > timedelta(seconds=worker.lease_seconds) for worker in present)
-    alive, threads = len(present) - silent, sum(worker.threads for worker in present)
+    beating = [worker for worker in present if worker.now - worker.heartbeat_at <= timedelta(seconds=worker.lease_seconds)]
+    able = [worker for worker in beating if worker.drain_requested_at is None]  # the others take no more runs
+    silent, draining = len(present) - len(beating), len(beating) - len(able)
+    threads = sum(worker.threads for worker in present)
     parts = [ngettext("%(count)d thread", "%(count)d threads", threads) % {"count": threads}]
+    parts += [_("%(count)d draining") % {"count": draining}] if draining else []
     parts += [_("%(count)d silent") % {"count": silent}] if silent else []
-    return Tile(_("Workers alive"), str(alive), ", ".join(parts), to.listed("worker"), alarming=not alive or silent > 0)
+    alarming = not able or silent > 0
+    return Tile(_("Workers alive"), str(len(able)), ", ".join(parts), to.listed("worker"), alarming=alarming)
 
 
 def _queues(connection: BaseDatabaseWrapper, to: Addresses, now: datetime) -> tuple[list[Line], Mapping[str, Depth], int]:

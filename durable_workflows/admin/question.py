@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from durable_workflows.exceptions import DurableError
 from durable_workflows.models import QueueState, WorkflowRun
 from durable_workflows.options import ID_MAX_LENGTH
 from durable_workflows.queues import Queue
@@ -28,12 +29,18 @@ class Answer:
 
     :param run_id: the run whose page tells of it.
     :param text: what is said there.
+    :param already: whether it was done before, so that nothing was done now.
     :param logged: by the ids of runs what the log says of them: flag and message.
     """
 
     run_id: str
     text: str
     logged: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    already: bool = False
+
+
+class SentBefore(DurableError):
+    """A form was sent before, with something else in it; as it is now, it may be sent as a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,13 @@ class Question(forms.Form):
         """Do it, in the open transaction. Raises a ``DurableError`` that says why it cannot be done."""
         raise NotImplementedError
 
+    def renew(self) -> None:
+        """Make a new form of one that was sent before, with what is in it."""
+        sent: Any = self.data
+        renewed = sent.copy()
+        renewed["token"] = self.initial["token"]
+        self.data = renewed
+
     def given(self, names: Iterable[str]) -> list[BoundField]:
         """Some of the fields."""
         return [self[name] for name in names if name in self.fields]
@@ -114,7 +128,7 @@ def new_id_field() -> forms.CharField:
 
 def token_field() -> forms.CharField:
     """A hidden field by which a form that is sent twice is known."""
-    return forms.CharField(max_length=ID_MAX_LENGTH, widget=forms.HiddenInput)
+    return forms.CharField(max_length=ID_MAX_LENGTH, widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
 
 
 def queue_field(empty: _StrPromise, names: Iterable[str] = ()) -> forms.ChoiceField:

@@ -48,7 +48,7 @@ class QueueForm(ModelForm):
         label=_("Forget what is stored as declared"), required=False,
         help_text=_("It cannot be read here. A worker that declares the queue writes it again when it starts."),
     )  # fmt: skip
-    revision = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    revision = forms.IntegerField(widget=forms.HiddenInput(attrs={"autocomplete": "off"}), required=False)
 
     class Meta:
         model = QueueState

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -18,6 +19,7 @@ from durable_workflows.admin import display, looking
 from durable_workflows.admin.filters import RunFilter
 from durable_workflows.admin.looking import Count, Look, Page, Place, is_few
 from durable_workflows.admin.search import Search
+from durable_workflows.admin.sight import may_see_payloads
 from durable_workflows.admin.timespan import TimeFilter
 from durable_workflows.models import WorkflowRun
 from durable_workflows.situation import situations
@@ -50,6 +52,8 @@ class RunList(ChangeList):
         return OLDEST_FIRST if asked[:1] == OLDEST_FIRST[:1] else NEWEST_FIRST
 
     def get_results(self, request: HttpRequest) -> None:
+        if refusal := Search.read(self.query).refusal(may_see_payloads(request)):
+            messages.warning(request, refusal)
         self.look = self._look(request)
         self.page = self.look.page(self.list_per_page, after=_place(request, AFTER), before=_place(request, BEFORE))
         runs = list(self.page.runs)

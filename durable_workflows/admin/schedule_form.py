@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django import forms
@@ -13,6 +14,7 @@ from durable_workflows.admin import display
 from durable_workflows.exceptions import InvalidUse, NotSerializable
 from durable_workflows.models import Schedule
 from durable_workflows.recurrence import ScheduleInput
+from durable_workflows.redaction import redacted
 from durable_workflows.serializers import dumps
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ DECLARED = (
     "name", "workflow_name", "cron", "interval_seconds", "timezone", "catch_up", "overlap", "jitter_seconds", "starts_at",
     "ends_at", "queue",
 )  # fmt: skip
+CHANGED_MEANWHILE = _("The schedule was changed meanwhile. Look at it anew, then change it.")
 CATCH_UP = (("skip", _("none of them")), ("last", _("the last one")), ("all", _("all of them")))
 OVERLAP = (("allow", _("runs beside it")), ("skip", _("is passed over, and counted")))
 
@@ -52,6 +55,8 @@ class ScheduleForm(ModelForm):
         help_text=_("JSON, given to each run as its second argument."),
     )  # fmt: skip
 
+    revision = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
+
     class Meta:
         model = Schedule
         fields = (*DECLARED, "context", "paused")
@@ -71,6 +76,8 @@ class ScheduleForm(ModelForm):
         self._stored = self.instance.context
         if self._stored is not None:
             self.initial["context"] = display.pretty(self._stored)
+        if not self.instance._state.adding:
+            self.initial["revision"] = revision_of(self.instance)
 
     def clean_context(self) -> str | None:
         """The context as a row holds it; one that was left as it was shown is left as it is."""
@@ -87,6 +94,8 @@ class ScheduleForm(ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.instance._state.adding and cleaned.get("revision") != self.initial["revision"]:
+            raise ValidationError(CHANGED_MEANWHILE)
         if not self.errors and "workflow_name" in self.fields:
             try:
                 self.plan = self._plan(cleaned)
@@ -102,8 +111,16 @@ class ScheduleForm(ModelForm):
 
 
 def is_editable(context: str | None) -> bool:
-    """Whether a context can be changed as JSON: it is short, and has nothing in it that JSON does not say."""
-    return context is None or (len(context) <= display.CLIP and '"$"' not in context)
+    """Whether a context can be changed as JSON: it is short, nothing in it is secret, or is what JSON does not say."""
+    if context is None:
+        return True
+    return len(context) <= display.CLIP and '"$"' not in context and redacted(context) == context
+
+
+def revision_of(schedule: Schedule) -> str:
+    """What the form shows of a row that others may change: not when it was fired, which happens all the time."""
+    shown = [getattr(schedule, name) for name in (*DECLARED, "context", "paused")]
+    return blake2b(repr(shown).encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
 
 
 def _refuse(name: str) -> NoReturn:

@@ -19,11 +19,12 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from durable_workflows import registry, scheduling
-from durable_workflows.admin import backfill, display
+from durable_workflows.admin import backfill, display, triggering
 from durable_workflows.admin.cron_words import words
 from durable_workflows.admin.schedule_figures import ScheduleFigures
-from durable_workflows.admin.schedule_form import DECLARED, ScheduleForm, is_editable
-from durable_workflows.exceptions import DurableError
+from durable_workflows.admin.schedule_form import CHANGED_MEANWHILE, DECLARED, ScheduleForm, is_editable, revision_of
+from durable_workflows.admin.sight import may_see_payloads, may_see_runs
+from durable_workflows.exceptions import DurableError, InvalidUse
 from durable_workflows.models import Schedule, dialects, planning, reading, ticking
 from durable_workflows.models.transactions import in_write_transaction, write_transaction
 
@@ -42,13 +43,19 @@ class ScheduleAdmin(ScheduleFigures):
     actions = ("pause_schedules", "resume_schedules", "trigger_schedules", "backfill_schedules")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        context = "context" if obj is None or self._may_edit_context(obj) else "shown_context"
-        return [*DECLARED, context, "paused", *(TOLD if obj else ())]
+        if obj is None:
+            return [*DECLARED, "context", "paused"]
+        hidden = set() if may_see_payloads(request) else {"context", "shown_context", "note"}
+        hidden |= set() if may_see_runs(request) else {"last_runs"}
+        hidden |= set() if self.has_change_permission(request, obj) else {"revision"}
+        context = "context" if self._may_edit_context(obj) else "shown_context"
+        return [name for name in (*DECLARED, context, "paused", "revision", *TOLD) if name not in hidden]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ()
-        declared, context = (DECLARED if obj.in_code else ()), (() if self._may_edit_context(obj) else ("context",))
+        may_edit = may_see_payloads(request) and self._may_edit_context(obj)
+        declared, context = (DECLARED if obj.in_code else ()), (() if may_edit else ("context",))
         return ["name", *declared, *context, "shown_context", *TOLD]
 
     def _may_edit_context(self, schedule: Schedule) -> bool:
@@ -128,9 +135,13 @@ class ScheduleAdmin(ScheduleFigures):
             planning.create(connection, form.plan, now, **stored, paused=obj.paused)
             return
         row = planning.locked(connection, obj.name)
+        if revision_of(row) != form.cleaned_data["revision"]:
+            raise InvalidUse(str(CHANGED_MEANWHILE))
         if form.plan is not None:
             planning.amend(connection, row, form.plan, now, **(stored or {"context": row.context}))
-        (scheduling.pause_schedule if obj.paused else scheduling.resume_schedule)(obj.name)
+        # One that had paused itself goes on when it is mended, unless it is to stay paused.
+        if "paused" in form.changed_data or (obj.paused and row.note is not None):
+            (scheduling.pause_schedule if obj.paused else scheduling.resume_schedule)(obj.name)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         scheduling.delete_schedule(obj.name)
@@ -159,9 +170,12 @@ class ScheduleAdmin(ScheduleFigures):
     def resume_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         return self._do(request, queryset, scheduling.resume_schedule, "Resumed.")
 
-    @admin.action(description=_("Trigger selected %(verbose_name_plural)s now"), permissions=["trigger"])
+    @admin.action(description=_("Trigger selected %(verbose_name_plural)s now…"), permissions=["trigger"])
     def trigger_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return self._do(request, queryset, scheduling.trigger_schedule, "Triggered.")
+        asked = triggering.asked_at(request)
+        if asked is None:
+            return triggering.ask(self, request, list(queryset))
+        return self._do(request, queryset, lambda name: triggering.trigger(name, asked), "Triggered.")
 
     @admin.action(description=_("Backfill selected %(verbose_name_plural)s…"), permissions=["trigger"])
     def backfill_schedules(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -180,29 +194,36 @@ class ScheduleAdmin(ScheduleFigures):
         """Action, button, and whether it is for paused schedules, for the others, or for all."""
         may_change, may_trigger = self.has_change_permission(request), self.has_trigger_permission(request)
         change = [("pause_schedules", _("Pause"), False), ("resume_schedules", _("Resume"), True)] if may_change else []
-        trigger = [("trigger_schedules", _("Trigger now"), None), ("backfill_schedules", _("Backfill…"), None)]
+        trigger = [("trigger_schedules", _("Trigger now…"), None), ("backfill_schedules", _("Backfill…"), None)]
         return [*change, *(trigger if may_trigger else ())]
 
     def _do(
         self, request: HttpRequest, queryset: QuerySet[Any], act: Callable[[str], object], logged: str
     ) -> HttpResponse | None:
-        """All of them, each with its entry in the log, or none."""
+        """All of them, each with its entry in the log, or none; an act that says False was done before."""
         chosen = list(queryset)
 
-        def deed_and_log(_connection: BaseDatabaseWrapper) -> None:
-            for schedule in chosen:
-                act(schedule.name)
-            LogEntry.objects.log_actions(
-                user_id=cast(Any, request.user.pk), queryset=cast(Any, chosen), action_flag=CHANGE, change_message=logged
-            )
+        def deed_and_log(_connection: BaseDatabaseWrapper) -> int:
+            done = [schedule for schedule in chosen if act(schedule.name) is not False]
+            if done:
+                LogEntry.objects.log_actions(
+                    user_id=cast(Any, request.user.pk), queryset=cast(Any, done), action_flag=CHANGE, change_message=logged
+                )
+            return len(done)
 
         try:
-            in_write_transaction(deed_and_log)
-            done = ngettext("%(count)d schedule: %(verb)s", "%(count)d schedules: %(verb)s", len(chosen))
-            self.message_user(request, done % {"count": len(chosen), "verb": logged}, messages.SUCCESS)
+            self._tell(request, in_write_transaction(deed_and_log), len(chosen), logged)
         except DurableError as error:
             self.message_user(request, str(error), messages.ERROR)
         return self._way_back(request, chosen)
+
+    def _tell(self, request: HttpRequest, done: int, asked: int, verb: str) -> None:
+        if done:
+            text = ngettext("%(count)d schedule: %(verb)s", "%(count)d schedules: %(verb)s", done)
+            self.message_user(request, text % {"count": done, "verb": verb}, messages.SUCCESS)
+        if before := asked - done:
+            text = ngettext("%(count)d schedule: that was done already.", "%(count)d schedules: that was done already.", before)
+            self.message_user(request, text % {"count": before}, messages.WARNING)
 
     def _way_back(self, request: HttpRequest, chosen: Sequence[Schedule]) -> HttpResponse | None:
         if request.POST.get("back") != TO_THE_SCHEDULE or len(chosen) != 1:

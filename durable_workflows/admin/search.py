@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from durable_workflows.admin.looking import LAST, Runs
 from durable_workflows.models.containment import Contains
+from durable_workflows.redaction import is_secret
 
 SPACE_BEFORE_A_TERM = re.compile(r"\s+(?=[\w.-]+=|user:|id:)")
 ATTRIBUTE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
@@ -53,6 +55,19 @@ class Search:
         for key, text in self.attributes:
             runs = _having(runs, key, text)
         return self._by_id(runs)
+
+    def refusal(self, payloads: bool) -> str:
+        """
+        Why nothing is looked for; "" if it may be. What somebody may compare, they can read.
+
+        :param payloads: whether the visitor may see payloads, which attributes are.
+        """
+        if self.attributes and not payloads:
+            return _("To search by attributes, one needs the permission to see payloads.")
+        secret = next((key for key, _text in self.attributes if is_secret(key)), None)
+        return (
+            "" if secret is None else _("The attribute “%(key)s” is redacted, and nobody can search by it.") % {"key": secret}
+        )
 
     def few(self, runs: Runs) -> Runs | None:
         """Those of ``runs`` that an index finds, if it finds any."""

@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from durable_workflows import primitives
 from durable_workflows.admin.jsonfield import JsonField
-from durable_workflows.admin.question import SUGGESTED, AboutRun, Answer, token_field
+from durable_workflows.admin.question import SUGGESTED, AboutRun, Answer, SentBefore, token_field
 from durable_workflows.models import Kind, Message, Wait
+from durable_workflows.serializers import dumps
 from durable_workflows.states import UNFINISHED
 from durable_workflows.texts import LONGEST
 
@@ -51,8 +52,15 @@ class SendForm(AboutRun):
 
     def answer(self) -> Answer:
         topic, key = self.cleaned_data["topic"], self.cleaned_data["token"]
-        before = Message.objects.filter(run=self.run, idempotency_key=key).exists()
+        before = Message.objects.filter(run=self.run, idempotency_key=key).values_list("topic", "payload").first()
+        if before is not None:
+            return self._sent(before)
         primitives.send(self.run.pk, self.cleaned_data["message"], topic or None, key)
         # The log tells that there was one, and for what; the message itself is a payload.
         told = f"Sent a message, topic {topic!r:.100}." if topic else "Sent a message."
-        return Answer(self.run.pk, gettext("The message was sent."), {} if before else {self.run.pk: (CHANGE, told)})
+        return Answer(self.run.pk, gettext("The message was sent."), {self.run.pk: (CHANGE, told)})
+
+    def _sent(self, before: tuple[str, str]) -> Answer:
+        if before != (self.cleaned_data["topic"], dumps(self.cleaned_data["message"], what="message")):
+            raise SentBefore(gettext("This form was sent before, with another message. Send it again to send this one, too."))
+        return Answer(self.run.pk, gettext("The message was sent already."), already=True)

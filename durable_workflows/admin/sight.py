@@ -98,3 +98,8 @@ def _parts(text: str, length: int) -> tuple[str, Clipped, Clipped | None]:
 def may_see_payloads(request: HttpRequest) -> bool:
     """Whether the visitor has the permission to."""
     return bool(request.user.has_perm(PERMISSION))
+
+
+def may_see_runs(request: HttpRequest) -> bool:
+    """Whether the visitor may look at the list of runs, as Django's admin says it."""
+    return any(request.user.has_perm(f"durable_workflows.{verb}_workflowrun") for verb in ("view", "change"))

@@ -16,8 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from durable_workflows import options, registry, runtime
 from durable_workflows.admin.jsonfield import ABSENT, JsonField
 from durable_workflows.admin.parameters import call_of, inputs_of
-from durable_workflows.admin.question import Answer, Part, Question, new_id_field, token_field
+from durable_workflows.admin.question import Answer, Part, Question, SentBefore, new_id_field, token_field
 from durable_workflows.definitions import Workflow
+from durable_workflows.engine.starting import stored_arguments
 from durable_workflows.exceptions import WorkflowConflict
 from durable_workflows.ids import new_run_id
 from durable_workflows.models import WorkflowRun
@@ -96,11 +97,8 @@ class StartForm(Question):
     def answer(self) -> Answer:
         said = self.cleaned_data
         workflow_id = said["workflow_id"] or said["token"]
-        before = WorkflowRun.objects.filter(pk=workflow_id).values_list("name", flat=True).first()
-        if before == self.workflow.name:
-            return Answer(workflow_id, gettext("There is a run of this id already, and this is it."))
-        if before is not None:
-            raise WorkflowConflict(workflow_id, before, self.workflow.name)
+        if before := WorkflowRun.objects.filter(pk=workflow_id).first():
+            return self._started(before)
         with ExitStack() as blocks:
             blocks.enter_context(SetWorkflowID(workflow_id))
             blocks.enter_context(options.SetWorkflowUser(self.user))
@@ -110,6 +108,18 @@ class StartForm(Question):
             ))  # fmt: skip
             runtime.here().start(self.workflow, self.call, _on(said["queue"] or self.workflow.queue))
         return Answer(workflow_id, gettext("The workflow was started."), {workflow_id: (ADDITION, "Started.")})
+
+    def _started(self, run: WorkflowRun) -> Answer:
+        if run.name != self.workflow.name:
+            raise WorkflowConflict(run.pk, run.name, self.workflow.name)
+        said = self.cleaned_data
+        wanted = stored_arguments(run.name, self.call), dict(said["attributes"]), said["queue"] or self.workflow.queue
+        if wanted != (run.inputs, run.attributes or {}, run.queue):
+            raise SentBefore(
+                gettext("There is a run of this id already, started with something else: %(id)s. Nothing was started.")
+                % {"id": run.pk}
+            )
+        return Answer(run.pk, gettext("There is a run of this id already, and this is it."), already=True)
 
 
 def _on(queue: str) -> options.StartOptions:

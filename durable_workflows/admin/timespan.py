@@ -36,12 +36,15 @@ class TimeFilter(admin.ListFilter):
 
     title = _("time of creation")
     template = "admin/durable_workflows/workflowrun/filter.html"
+    parameter_names = PARAMETERS
 
     def __init__(self, request: HttpRequest, params: dict[str, list[str]], model: type[Model], model_admin: ModelAdmin) -> None:
         super().__init__(request, params, model, model_admin)
         self.given = {name: params.pop(name)[-1] for name in PARAMETERS if name in params}
         self.bounds = {name: _moment(self.given[name]) for name in (FROM, TO) if self.given.get(name)}
-        if span := SPANS.get(self.given.get(LAST, "")):
+        last = self.given.get(LAST, "")
+        self.unknown = bool(last) and last not in SPANS
+        if span := SPANS.get(last):
             since = present() - span[0]
             self.bounds[FROM] = max(since, self.bounds.get(FROM, since))
 
@@ -53,7 +56,7 @@ class TimeFilter(admin.ListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
         """The index of the time of creation serves it, alone or behind another column."""
-        return queryset.filter(**self.bounds)
+        return queryset.none() if self.unknown else queryset.filter(**self.bounds)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         kept = [pair for pair in changelist.params.items() if pair[0] not in PARAMETERS]

@@ -217,6 +217,18 @@ def test_a_long_deed_asks_to_go_on(admin_client: Client, monkeypatch: pytest.Mon
     assert set(logged().values()) == {"Cancelled, with its child runs."}
 
 
+def test_one_that_refuses_stands_in_nobodys_way(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrying, "AT_ONCE", 3)
+    ids = make_runs(7, status=S.SUCCESS, completed_at=ago(minutes=1))
+    kept = {ids[2], make_run(status=S.WAITING, parent_id=ids[2]).pk}
+    text = text_after(admin_client, {**confirmed("delete_runs", ids), "option": "yes"})
+    assert "6 workflow runs were deleted." in text
+    assert "It could not be done to 1 run." in text
+    assert "cannot be deleted. Wait for its end, or cancel it first." in text
+    assert set(WorkflowRun.objects.values_list("pk", flat=True)) == kept
+    assert len(logged()) == 6
+
+
 def test_one_that_fails_fails_with_its_chunk_alone(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carrying, "AT_ONCE", 2)
     first, second, third = (make_run(status=S.WAITING, created_at=ago(minutes=number)).pk for number in (1, 2, 3))

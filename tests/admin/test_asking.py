@@ -191,6 +191,45 @@ def test_a_rewind_tells_what_is_deleted(admin_client: Client, failed: WorkflowRu
     assert logged() == [(failed.pk, 2, "Rewound to step 3.")]
 
 
+def test_a_run_is_rewound_once_however_often_the_button_is_pressed(admin_client: Client, failed: WorkflowRun) -> None:
+    address = ask_page("rewind", failed) + "?step=3"
+    data = filled(admin_client, address)
+    assert "The run goes on from step 3." in read(admin_client.post(address, data, follow=True)).text
+    assert "The run was rewound meanwhile." in read(admin_client.post(address, data)).text
+    failed.refresh_from_db()
+    assert failed.generation == 1
+    assert len(logged()) == 1
+
+
+def test_a_form_that_was_sent_with_something_else_is_not_said_to_be_done(admin_client: Client, failed: WorkflowRun) -> None:
+    run = make_run(status="WAITING")
+    forms = (
+        (ask_page("send", run), {"message": "1"}, {"message": "2"}, Message.objects.filter(run=run)),
+        (ask_page("fork", failed), {}, {"arg:1": '"order 7"'}, WorkflowRun.objects.filter(forked_from=failed)),
+        (start_page(shopping.durable.name), {"arg:price": "1", "arg:name": "a"}, {"arg:name": "b"},
+         WorkflowRun.objects.filter(status="ENQUEUED", forked_from=None).exclude(pk=run.pk)),
+    )  # fmt: skip
+    for address, first, other, made in forms:
+        data = filled(admin_client, address, **first)
+        levels = [
+            [message.level_tag for message in admin_client.post(address, data, follow=True).context["messages"]]
+            for _twice in (1, 2)
+        ]
+        assert levels == [["success"], ["warning"]], address
+        refused = admin_client.post(address, {**data, **other})
+        assert "Nothing was done yet" in read(refused).text
+        assert made.count() == 1
+        renewed = refused.context["form"]["token"].value()
+        assert renewed != data["token"]
+        assert 'autocomplete="off"' in str(refused.context["form"]["token"])
+        assert admin_client.post(address, {**data, **other, "token": renewed}).status_code == 302
+        assert made.count() == 2
+    address = ask_page("fork", failed)
+    data = filled(admin_client, address, start_step="2")
+    admin_client.post(address, data)
+    assert "made with something else" in read(admin_client.post(address, {**data, "start_step": "1"})).text
+
+
 def test_a_run_that_is_being_undone_is_not_rewound(admin_client: Client) -> None:
     run = make_run(status="CANCELLING", saga="cancelled")
     address = ask_page("rewind", run)
@@ -208,8 +247,8 @@ def test_a_message_is_sent_once(admin_client: Client) -> None:
     assert data["topic"] == "paid"
     assert '<option value="paid">' in admin_client.get(address).content.decode()
     assert "This is not JSON" in read(admin_client.post(address, {**data, "message": "card"})).text
-    for _twice in (1, 2):
-        assert "The message was sent." in read(admin_client.post(address, data, follow=True)).text
+    for said in ("The message was sent.", "The message was sent already."):
+        assert said in read(admin_client.post(address, data, follow=True)).text
     assert Message.objects.filter(run=run).count() == 1
     drain()
     run.refresh_from_db()

@@ -341,6 +341,8 @@ def test_a_schedule_is_added_paused_and_triggered_by_clicks(visit: Callable[...,
         page.click("#result_list .field-name a")
         for button, done in (("Pause", "Paused"), ("Resume", "Resumed"), ("Trigger now", "Triggered")):
             page.click(f".dw-buttons >> text={button}")
+            if done == "Triggered":
+                page.click("text=Yes, trigger")
             said.append(page.inner_text(f".messagelist >> text={done}"))
         said.append(str(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")))
         return said

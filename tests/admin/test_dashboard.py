@@ -192,6 +192,15 @@ def test_the_part_that_changes_is_sent_only_if_it_has(admin_client: Client, monk
     first = admin_client.get(LIVE, {"range": "day"})
     again = admin_client.get(LIVE, {"range": "day"}, headers={"If-None-Match": first["ETag"]})
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert "the oldest for" in first.content.decode()
+    monkeypatch.setattr("durable_workflows.admin.overview.database_now", lambda connection: now + timedelta(seconds=1))
+    monkeypatch.setattr("durable_workflows.admin.overview.minute", lambda now: "the same minute")
+    later = admin_client.get(LIVE, {"range": "day"})
+    assert later.content != first.content  # by the clock alone
+    monkeypatch.setattr("durable_workflows.admin.overview.database_now", lambda connection: now)
+    same = admin_client.get(LIVE, {"range": "day"}, headers={"If-None-Match": later["ETag"]})
+    assert same.status_code == 304
+    first = same
     make_run(queue="mail")
     changed = admin_client.get(LIVE, {"range": "day"}, headers={"If-None-Match": first["ETag"]})
     assert changed.status_code == 200

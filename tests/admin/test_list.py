@@ -231,7 +231,7 @@ def test_filter_by_time_waited(admin_client: Client) -> None:
     make_wait(woken, Kind.RECV, created_at=ago(days=2))
     assert ids_in(admin_client, "?waiting=1d") == {old.pk}
     assert ids_in(admin_client, "?waiting=7d") == set()
-    assert ids_in(admin_client, "?waiting=nonsense") == {old.pk, young.pk, woken.pk}
+    assert ids_in(admin_client, "?waiting=2d") == set()
 
 
 def test_filter_by_being_stuck(admin_client: Client) -> None:
@@ -248,7 +248,7 @@ def test_filter_by_being_stuck(admin_client: Client) -> None:
     assert ids_in(admin_client, "?stuck=history") == {changed.pk}
     assert ids_in(admin_client, "?stuck=worker") == forsaken
     assert "its worker is gone, and no other has taken it over yet" in read(admin_client.get(f"{RUNS}?stuck=worker")).text
-    assert len(ids_in(admin_client, "?stuck=nonsense")) == 7
+    assert ids_in(admin_client, "?stuck=nonsense") == set()
 
 
 def test_filter_by_a_step_that_is_tried_again(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_filter_by_a_step_that_is_tried_again(admin_client: Client, monkeypatch:
     assert ids_in(admin_client, "?retrying=yes") == {retrying.pk, replayed.pk}
     monkeypatch.setattr("durable_workflows.admin.filters.LAST_FAILED", 3)
     assert ids_in(admin_client, "?retrying=yes") == set()  # of the failed attempts the last three are looked at
-    assert len(ids_in(admin_client, "?retrying=nonsense")) == 6
+    assert ids_in(admin_client, "?retrying=1") == set()
 
 
 def test_filter_by_what_a_run_belongs_to(admin_client: Client) -> None:
@@ -302,7 +302,8 @@ def test_filter_by_a_span_of_time(admin_client: Client) -> None:
     old, day, now = (make_run(created_at=moment).pk for moment in (ago(days=40), ago(hours=20), ago(seconds=1)))
     assert ids_in(admin_client, "?created=1h") == {now}
     assert ids_in(admin_client, "?created=7d") == {day, now}
-    assert ids_in(admin_client, "?created=nonsense") == {old, day, now}
+    assert ids_in(admin_client, "?created=2h") == set()
+    assert ids_in(admin_client, "?origin=x") == set()
     first = f"{ago(days=41):%Y-%m-%dT%H:%M}"
     between = f"?created_at__gte={first}&created_at__lt={ago(hours=19):%Y-%m-%dT%H:%M:%S}"
     assert ids_in(admin_client, between) == {old, day}

@@ -158,8 +158,9 @@ def test_a_schedule_is_triggered_and_its_run_found(visit: Callable[..., Any]) ->
             page.goto(f"{url}{BASE}schedule/")
             page.click("#result_list .field-name a")
             page.click(".dw-buttons >> text=Trigger now")
+            page.click("text=Yes, trigger")
             page.wait_for_selector(".messagelist >> text=Triggered")
-            page.goto(f"{url}{RUNS}?schedule=nightly")
+            page.goto(f"{url}{RUNS}?schedule_name__exact=nightly")
             page.click("#result_list .field-workflow a")
             page.wait_for_selector("h1 >> text=succeeded", timeout=30_000)
             return [page.inner_text("#output pre"), page.inner_text(".dw-facts >> text=nightly")]

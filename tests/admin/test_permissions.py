@@ -59,7 +59,7 @@ def acts(runs: dict[str, WorkflowRun]) -> Iterator[tuple[str, Act]]:
     )
     base = page_of(runs["waiting"].pk).removesuffix("change/")
     yield "fork", Act(frozenset({"fork"}), f"{base}fork/", {"start_step": "1", "token": "new-fork"})
-    yield "rewind", Act(frozenset({"fork"}), f"{base}rewind/", {"start_step": "1"})
+    yield "rewind", Act(frozenset({"fork"}), f"{base}rewind/", {"start_step": "1", "generation": "0"})
     yield "send", Act(frozenset({"send"}), f"{base}send/", {"message": "1", "token": "key"})
     yield (
         "start",

@@ -21,6 +21,7 @@ from tests.admin.rows import make_schedule
 pytestmark = pytest.mark.django_db
 
 SCHEDULES = "/admin/durable_workflows/schedule/"
+ASKED = "2031-01-01T00:00:00+00:00"  # when it was asked whether a schedule is to be triggered
 FIELDS = {
     "name": "feed", "workflow_name": "tests.admin_ticked", "cron": "0 9 * * MON-FRI", "interval_seconds": "",
     "timezone": "Europe/Berlin", "catch_up": "last", "overlap": "skip", "jitter_seconds": "30", "starts_at_0": "",
@@ -196,6 +197,22 @@ def test_the_name_and_what_happened_are_not_changed(admin_client: Client) -> Non
     assert (row.name, row.skipped, row.note, row.in_code) == ("feed", 0, None, False)
 
 
+def test_what_somebody_did_meanwhile_is_not_undone_by_a_form(admin_client: Client) -> None:
+    create_schedule("feed", ticked, "0 9 * * *")
+    sent = {**shown(admin_client), "queue": "mail"}
+    pause_schedule("feed")
+    assert "was changed meanwhile" in errors_of(admin_client.post(f"{SCHEDULES}feed/change/", sent))
+    row = Schedule.objects.get()
+    assert (row.paused, row.queue) == (True, None)
+    sent = {**shown(admin_client), "queue": "mail"}
+    Schedule.objects.update(last_fire_at=datetime(2025, 1, 1, tzinfo=UTC), updated_at=datetime(2025, 1, 1, tzinfo=UTC))
+    assert admin_client.post(f"{SCHEDULES}feed/change/", sent).status_code == 302  # a tick changes nothing that is shown
+    row = Schedule.objects.get()
+    assert (row.paused, row.queue) == (True, "mail")
+    del sent["revision"]
+    assert "was changed meanwhile" in errors_of(admin_client.post(f"{SCHEDULES}feed/change/", sent))
+
+
 def test_pausing_by_the_form_and_going_on_from_now(admin_client: Client) -> None:
     create_schedule("feed", ticked, "0 * * * *")
     assert admin_client.post(f"{SCHEDULES}feed/change/", {**shown(admin_client), "paused": "on"}).status_code == 302
@@ -212,8 +229,9 @@ def test_pausing_by_the_form_and_going_on_from_now(admin_client: Client) -> None
 
 def test_what_code_declares_is_paused_here_and_not_changed(admin_client: Client) -> None:
     make_schedule("of code", in_code=True)
-    assert set(shown(admin_client, "of code")) == set()
-    values = {**FIELDS, "paused": "on"}
+    sent = shown(admin_client, "of code")
+    assert set(sent) == {"revision"}
+    values = {**FIELDS, **sent, "paused": "on"}
     assert admin_client.post(f"{SCHEDULES}of code/change/", values).status_code == 302
     row = Schedule.objects.get()
     assert (row.paused, row.cron, row.workflow_name, row.context) == (True, "0 * * * *", "reports.workflows.hourly", None)
@@ -232,13 +250,29 @@ def test_the_actions_pause_resume_and_trigger_and_are_logged(admin_client: Clien
     for action, paused, message in (("pause_schedules", True, "Paused."), ("resume_schedules", False, "Resumed.")):
         assert f"2 schedules: {message}" in read(act(admin_client, action, "one", "two")).text
         assert set(Schedule.objects.values_list("paused", flat=True)) == {paused}
-    assert "1 schedule: Triggered." in read(act(admin_client, "trigger_schedules", "two")).text
+    assert "1 schedule: Triggered." in read(act(admin_client, "trigger_schedules", "two", confirmed=ASKED)).text
     run = WorkflowRun.objects.get()
     assert (run.schedule_name, run.name) == ("two", "tests.admin_ticked")
     assert run.id.startswith("sched-two-trigger-")
     assert sorted(logged(CHANGE)) == sorted(
         [f"{name} {what}" for what in ("Paused.", "Resumed.") for name in ("one", "two")] + ["two Triggered."]
     )
+
+
+def test_a_question_is_answered_by_one_run_however_often_the_button_is_pressed(admin_client: Client) -> None:
+    create_schedule("feed", ticked, "0 9 * * *")
+    for bad in ({}, {"confirmed": "yes"}):
+        question = act(admin_client, "trigger_schedules", "feed", **bad)
+        assert read(question).blocked == []
+        assert not WorkflowRun.objects.exists()
+    token = question.context["token"]
+    for said in ("1 schedule: Triggered.", "1 schedule: that was done already."):
+        assert said in read(act(admin_client, "trigger_schedules", "feed", confirmed=token)).text
+    assert WorkflowRun.objects.count() == 1
+    assert logged(CHANGE) == ["feed Triggered."]
+    again = act(admin_client, "trigger_schedules", "feed").context["token"]
+    act(admin_client, "trigger_schedules", "feed", confirmed=again)
+    assert WorkflowRun.objects.count() == 2
 
 
 def test_an_action_is_done_to_all_or_none(admin_client: Client) -> None:
@@ -277,7 +311,7 @@ def test_buttons_on_the_page_lead_back_to_it(admin_client: Client) -> None:
     address = f"{SCHEDULES}a_2Fb/change/"
     page = admin_client.get(address)
     assert read(page).blocked == []
-    assert [f"{verb}</button>" in page.content.decode() for verb in ("Pause", "Resume", "Trigger now")] == [True, False, True]
+    assert [f"{verb}</button>" in page.content.decode() for verb in ("Pause", "Resume", "Trigger now…")] == [True, False, True]
     came = act(admin_client, "pause_schedules", "a/b", back="schedule")
     assert came.redirect_chain[-1][0] == address
     assert act(admin_client, "pause_schedules", "a/b", back="https://example.org/").redirect_chain[-1][0] == SCHEDULES
@@ -333,14 +367,14 @@ def test_to_look_is_not_to_change(staff: Callable[..., Client]) -> None:
 def test_each_permission_allows_its_own(staff: Callable[..., Client]) -> None:
     create_schedule("feed", ticked, "0 9 * * *")
     changer = staff("view_schedule", "change_schedule")
-    act(changer, "trigger_schedules", "feed")
+    act(changer, "trigger_schedules", "feed", confirmed=ASKED)
     assert not WorkflowRun.objects.exists()
     act(changer, "pause_schedules", "feed")
     assert Schedule.objects.get().paused
     starter = staff("view_schedule", "start_workflowrun", "view_workflowrun")
     act(starter, "resume_schedules", "feed")
     assert Schedule.objects.get().paused
-    act(starter, "trigger_schedules", "feed")
+    act(starter, "trigger_schedules", "feed", confirmed=ASKED)
     assert WorkflowRun.objects.count() == 1
 
 

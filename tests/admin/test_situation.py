@@ -35,6 +35,8 @@ def test_enqueued_and_nobody_to_take_it() -> None:
     assert of(run) == ("no live worker of its queue has the version “2”", True)
     Worker.objects.update(app_version="2")
     assert of(run) == ("waits for a worker", False)
+    Worker.objects.update(drain_requested_at=DatabaseNow())
+    assert of(run) == ("all workers that serve its queue are draining", True)
     Worker.objects.update(heartbeat_at=ago(hours=1))
     assert of(run) == ("no worker is alive", True)
     Worker.objects.update(heartbeat_at=DatabaseNow(), direct=True)
@@ -126,6 +128,9 @@ def test_what_the_clock_wakes_is_woken_by_a_worker() -> None:
         assert alarming
     serve(heartbeat_at=DatabaseNow(timedelta(seconds=1).total_seconds()))
     assert not of(delayed)[1]
+    Worker.objects.update(drain_requested_at=DatabaseNow())
+    assert of(delayed)[0].endswith("; all workers are draining")
+    assert of(delayed)[1]
 
 
 def test_paused_by_an_operator() -> None:
