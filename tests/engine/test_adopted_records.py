@@ -12,7 +12,7 @@ from durable_workflows.serializers import dump_error
 from durable_workflows.testing import drain
 from tests.engine.born import execute, leased
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unparked")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("unparked")]
 CALLED: list[str] = []
 
 
