@@ -269,6 +269,7 @@ def test_two_thousand_runs_are_cancelled_by_a_filter(visit: Callable[..., Any]) 
         said = [page.inner_text("div.actions .all")]
         page.select_option("select[name=action]", "cancel_runs")
         page.click("button[name=index]")
+        page.wait_for_selector("text=Yes, Cancel")  # the end of the page that asks
         said.append(page.inner_text("#content"))
         page.click("text=Yes, Cancel")
         page.wait_for_url("**/workflowrun/?queue=mail")
@@ -277,7 +278,7 @@ def test_two_thousand_runs_are_cancelled_by_a_filter(visit: Callable[..., Any]) 
     selected, question, report = visit(look)
     assert selected == "All 2,000 runs are selected"
     assert "Cancel these 2,000 workflow runs?" in question
-    assert "… and 1,980 more" in question or "… and 1980 more" in question, question
+    assert "… and 1,980 more" in question
     assert "2,000 workflow runs were cancelled." in report
     assert WorkflowRun.objects.filter(status=RunState.CANCELLED).count() == 2000
     assert WorkflowRun.objects.get(pk=kept).status == RunState.WAITING
