@@ -2,12 +2,13 @@
 One command, every database: a plain ``pytest`` runs itself once per database and adds up what the runs found.
 
 The outer pytest is the conductor. It finds or starts the servers, then starts one child pytest per database with the same
-arguments, two at a time, each line of their output marked with its database. Tests that need no database are left
+arguments, two at a time, each line of their output marked with its database. A child deals its tests out to two processes
+with a database each (pytest-xdist), as half of them wait rather than work. Tests that need no database are left
 to the quickest of the children. A child knows itself by ``DURABLE_TEST_DATABASE``; with that set by hand, pytest runs plainly on that one
 database. See ``tests.databases`` for the variables that name databases and servers.
 
 ``DURABLE_TEST_SERIAL=1``
-    One child after the other, each with the terminal to itself (as are ``-s`` and ``--pdb``).
+    One child after the other, each in one process and with the terminal to itself (as are ``-s`` and ``--pdb``).
 ``DURABLE_TEST_ONCE=0/2``
     Of the tests that need no database, run this share of so many, counted from 0: other runs have the others.
 ``DURABLE_TEST_LEVEL=REPEATABLE READ``
@@ -38,6 +39,8 @@ from tests.children import Child
 from tests.reporting import in_words
 
 AT_ONCE = 2
+# Of each child. Whoever is done takes from the other what that has not begun: tests differ by a factor of a thousand.
+PROCESSES = 2
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -80,6 +83,17 @@ def _wants_the_terminal(config: pytest.Config) -> bool:
     return bool(alone or os.environ.get("DURABLE_TEST_SERIAL"))
 
 
+def _is_dealt_out(config: pytest.Config) -> bool:
+    """Whether it is worth while: two more processes take longer to start than a few tests to run."""
+    few = config.args_source is config.ArgsSource.ARGS
+    return (
+        not few
+        and not _wants_the_terminal(config)
+        and config.pluginmanager.has_plugin("xdist")
+        and not config.getoption("numprocesses")
+    )
+
+
 def _is_whole(config: pytest.Config) -> bool:
     chosen = config.getoption("keyword") or config.getoption("markexpr") != "not slow" or config.getoption("lf", False)
     return config.args_source is not config.ArgsSource.ARGS and not chosen
@@ -119,6 +133,8 @@ def _arguments(name: str, config: pytest.Config) -> list[str]:
         args.append(f"--override-ini=cache_dir=.pytest_cache/{name}")
     if config.getoption("color") == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         args.append("--color=yes")
+    if _is_dealt_out(config):
+        args += [f"--numprocesses={PROCESSES}", "--dist=worksteal"]
     if xml := config.getoption("xmlpath", None):
         args.append(f"--junit-xml={Path(xml).with_suffix('')}-{name}.xml")
     return [str(arg) for arg in args]

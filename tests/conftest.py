@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from durable_workflows import Queue, clock, registry
 from durable_workflows.worker.local import LOCAL
-from tests import conductor, databases, reporting
+from tests import browser, conductor, databases, reporting
 from tests.processes import ROOT, Processes
 
 # Where tests need no database, or bring their own: one run of them serves all databases.
@@ -58,6 +58,13 @@ def _tables() -> list[str]:
 
 
 TransactionTestCase._fixture_teardown = _remove_all_rows  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def browser_at_rest() -> Iterator[None]:
+    """The browser, if there was one, ends with the tests."""
+    yield
+    browser.close()
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,11 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+VERSION = "durable_database_version"
 
 
 @dataclass(slots=True)
@@ -53,6 +56,11 @@ class Reporter:
         elif report.when == "call":
             self.report.passed += 1
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Of pytest-xdist: one of the processes that the tests were dealt out to is done."""
+        self.report.version = self.report.version or getattr(node, "workeroutput", {}).get(VERSION, "")
+
     def _failed(self, report: pytest.CollectReport | pytest.TestReport) -> None:
         crash = getattr(report.longrepr, "reprcrash", None)
         why = (crash.message if crash else report.longreprtext).strip()
@@ -68,13 +76,17 @@ class Reporter:
 
 
 def register(config: pytest.Config) -> None:
-    """Count this run, if the conductor asked for it."""
+    """Count this run, if the conductor asked for it; one that runs a part of it for another does not count."""
+    if hasattr(config, "workerinput"):
+        return
     if path := os.environ.get("DURABLE_TEST_REPORT"):
         config.pluginmanager.register(Reporter(Path(path)), Reporter.__name__)
 
 
 def database_opened(config: pytest.Config, version: str) -> None:
     """Note that tests run on a server of this version."""
+    if (output := getattr(config, "workeroutput", None)) is not None:  # to the process that dealt the tests out
+        output[VERSION] = version
     if reporter := config.pluginmanager.get_plugin(Reporter.__name__):
         reporter.report.version = version
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Page
 from pytest_django.live_server_helper import LiveServer
 
 from durable_workflows.models import Kind, QueueState, WorkflowRun
 from durable_workflows.states import RunState
+from tests import browser
 from tests.admin.conftest import RUNS, page_of
 from tests.admin.rows import (
     ago,
@@ -32,12 +30,10 @@ from tests.admin.rows import (
     make_worker,
 )
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
 pytestmark = [
     pytest.mark.once,  # what a browser makes of a page is the same on every database
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH"),
+    browser.needed,
 ]
 
 QUEUES = "/admin/durable_workflows/queuestate/"
@@ -51,7 +47,6 @@ DESK = [
     "/admin/durable_workflows/schedule/every-hour-of-the-week/change/",
 ]
 QUEUE_PAGES = [*DESK, QUEUES, f"{QUEUES}add/", f"{QUEUES}documents-of-tenants/change/", f"{QUEUES}broken/change/"]
-POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 T = TypeVar("T")
 
 # The contrast of each label's text with its own background, by WCAG 2.1; an array of [text, ratio].
@@ -76,53 +71,23 @@ def visit(live_server: LiveServer, db: None) -> Callable[..., Any]:
     """
     Runs ``look(page, base_url)`` with a page of a browser that is logged in, and returns what it returns.
 
-    In a thread of its own: Playwright's event loop would keep Django's ORM from working in this one. Whatever the page's
-    policy blocks, or its scripts throw, fails the test.
+    Whatever the page's policy blocks, or its scripts throw, fails the test.
     """
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     session = client.cookies["sessionid"].value
 
     def make(look: Callable[[Page, str], T], **options: Any) -> T:
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(_look, look, live_server.url, session, options).result()
+        def prepare(context: BrowserContext) -> None:
+            context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+            context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+
+        options = {"viewport": {"width": 1440, "height": 900}, **options}
+        seen, complaints = browser.visit(lambda page: look(page, live_server.url), prepare=prepare, **options)
+        assert complaints == []
+        return seen
 
     return make
-
-
-def _look(look: Callable[[Page, str], T], url: str, session: str, options: dict[str, Any]) -> T:
-    complaints: list[str] = []
-    with _browser(options) as context:
-        context.add_cookies([{"name": "sessionid", "value": session, "url": url}])
-        context.route("**/*", _with_policy)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if _is_bad(message) else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        seen = look(page, url)
-    assert complaints == []
-    return seen
-
-
-@contextmanager
-def _browser(options: dict[str, Any]) -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        finally:
-            browser.close()
-
-
-def _with_policy(route: Route) -> None:
-    if route.request.url.endswith("/favicon.ico"):
-        route.fulfill(status=204)
-        return
-    response = route.fetch(max_redirects=0)
-    route.fulfill(response=response, headers={**response.headers, "content-security-policy": POLICY})
-
-
-def _is_bad(message: ConsoleMessage) -> bool:
-    return message.type in ("error", "warning")
 
 
 def fill() -> WorkflowRun:
@@ -169,35 +134,22 @@ def fill_queues() -> None:
     make_queue("broken", declared=["x" * 200], overrides={"concurrency": "lots", "limiter": 5})
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_label_can_be_read(visit: Callable[..., Any], scheme: str) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_every_page_fits_and_every_label_can_be_read(visit: Callable[..., Any], width: int, scheme: str) -> None:
     run = fill()
 
-    def look(page: Page, url: str) -> list[tuple[str, float]]:
-        page.goto(url + RUNS)
-        found = page.evaluate(CONTRASTS)
-        for address in (page_of(run.pk), *QUEUE_PAGES):
-            page.goto(url + address)
-            found += page.evaluate(CONTRASTS)
-        return found  # type: ignore[no-any-return]
-
-    contrasts = visit(look, color_scheme=scheme)
-    assert len(contrasts) > 2 * len(RunState)
-    assert [(what, ratio) for what, ratio in contrasts if ratio < 4.5] == []
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-def test_no_page_is_wider_than_the_screen(visit: Callable[..., Any], width: int) -> None:
-    run = fill()
-
-    def look(page: Page, url: str) -> list[int]:
-        beyond = []
+    def look(page: Page, url: str) -> tuple[dict[str, int], list[tuple[str, float]]]:
+        beyond, contrasts = {}, []
         for address in (RUNS, page_of(run.pk), *QUEUE_PAGES):
             page.goto(url + address)
-            beyond.append(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-        return beyond
+            beyond[address] = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            contrasts += page.evaluate(CONTRASTS)
+        return beyond, contrasts
 
-    assert visit(look, viewport={"width": width, "height": 800}) == [0] * (2 + len(QUEUE_PAGES))
+    beyond, contrasts = visit(look, color_scheme=scheme, viewport={"width": width, "height": 800})
+    assert len(contrasts) > 2 * len(RunState)
+    assert {address: pixels for address, pixels in beyond.items() if pixels} == {}
+    assert [(what, ratio) for what, ratio in contrasts if ratio < 4.5] == []
 
 
 def test_a_click_selects_the_whole_id(visit: Callable[..., Any]) -> None:

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page
 from durable_workflows import Queue, create_schedule, current, start_workflow, step, workflow
 from durable_workflows.models import WorkflowRun
 from durable_workflows.testing import durable_worker
+from tests import browser
 from tests.admin import test_browser
 from tests.admin.conftest import RUNS, page_of
 from tests.admin.rows import make_runs
@@ -22,7 +23,7 @@ from tests.admin.test_run_in_browser import BEYOND
 pytestmark = [
     pytest.mark.once,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(test_browser.CHROMIUM is None, reason="no chromium in the PATH"),
+    browser.needed,
 ]
 
 visit = test_browser.visit  # the fixture

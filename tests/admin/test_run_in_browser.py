@@ -11,6 +11,7 @@ from django.db import connections
 from playwright.sync_api import Page
 
 from durable_workflows.models import StepRun, WorkflowRun
+from tests import browser
 from tests.admin import scenes, test_browser
 from tests.admin.conftest import page_of
 from tests.admin.hostile import HOSTILE
@@ -19,7 +20,7 @@ from tests.admin.rows import ago, dumps, error_text, make_event, make_run, make_
 pytestmark = [
     pytest.mark.once,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(test_browser.CHROMIUM is None, reason="no chromium in the PATH"),
+    browser.needed,
 ]
 
 visit = test_browser.visit  # the fixture
@@ -138,8 +139,7 @@ def test_no_scene_is_wider_than_the_screen(visit: Callable[..., Any]) -> None:
         beyond = []
         for run in runs:
             page.goto(f"{url}{page_of(run)}?open=batch-7-3&open=batch-7-3-9")
-            for summary in page.locator(".dw-page summary").all():
-                summary.click()
+            page.evaluate("document.querySelectorAll('.dw-page details').forEach(part => part.open = true)")
             for width in (390, 800, 1400):
                 page.set_viewport_size({"width": width, "height": 800})
                 beyond.append(page.evaluate(BEYOND))

@@ -12,10 +12,12 @@ import pytest
 
 from durable_workflows import send
 from tests.admin.rows import make_runs
+from tests.commands import workflows
 from tests.commands.speaking import ask
 from tests.processes import ROOT, Processes
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Signals and pipes are the same on every database.
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def test_a_run_is_watched_live(processes: Processes) -> None:
     processes.expect(watcher, '"missing"')
     processes.expect(interrupted, "no such run yet")
     processes.worker("--no-reload")
-    ask("start", "question", "--id", "order-1")
+    ask("start", workflows.question.durable.name, "--id", "order-1")
     processes.expect(watcher, "waits for message")
     processes.expect(interrupted, "waits for message")
     interrupted.send_signal(signal.SIGINT)

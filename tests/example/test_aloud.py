@@ -17,7 +17,8 @@ from durable_workflows.testing import drain, durable_worker
 from example_project import sse
 from example_project.library.models import Document
 from example_project.library.workflows import opening, reading
-from tests.example.test_browser import CHROMIUM, browse
+from tests import browser
+from tests.example.test_browser import browse
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -110,7 +111,7 @@ def test_the_button_starts_a_reading(client: Client) -> None:
 
 
 @pytest.mark.once
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH")
+@browser.needed
 def test_a_browser_shows_the_lines_as_they_are_written(live_server: LiveServer) -> None:
     with durable_worker(threads=2):
         run_id = reading.start("alice.txt", 0.02).workflow_id

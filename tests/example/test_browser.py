@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import Literal
 import pytest
 from django.db import connection
 from django.utils import timezone
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -24,12 +23,12 @@ from example_project.library.workflows import count_terms, store_counts
 from example_project.reminders.models import Reminder
 from example_project.reports.models import HourlyReport
 from example_project.shop.models import Order, Product
+from tests import browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.once,  # what a browser makes of a page is the same on every database
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH"),
+    browser.needed,
 ]
 
 Scheme = Literal["light", "dark"]
@@ -85,27 +84,10 @@ def browse(look: Callable[[Page], None], *, width: int, scheme: Scheme, allowed:
     """
     Have ``look`` use a browser's page; what the page's policy blocks or its scripts throw fails the test.
 
-    In a thread of its own: Playwright's event loop would keep Django's ORM from working in this one.
-
     :param allowed: a text by which a complaint is known that is part of the test.
     """
-    with ThreadPoolExecutor(1) as thread:
-        complaints = thread.submit(_browse, look, width, scheme).result()
+    _, complaints = browser.visit(look, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert [complaint for complaint in complaints if not allowed or allowed not in complaint] == []
-
-
-def _browse(look: Callable[[Page], None], width: int, scheme: Scheme) -> list[str]:
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        try:
-            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            look(page)
-        finally:
-            browser.close()
-    return complaints
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(340, "light"), (340, "dark"), (1280, "light"), (1280, "dark")])

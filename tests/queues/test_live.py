@@ -61,8 +61,15 @@ def most_at_once(lines: list[Line], queue: Queue, after: float, worker: bool) ->
     return most
 
 
-@pytest.mark.parametrize("how", [by_the_admin, pytest.param(by_sql, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("queue", [house.PLAIN, house.NARROW, house.EACH], ids=lambda queue: queue.name)
+@pytest.mark.parametrize(
+    ("queue", "how"),
+    [
+        (house.NARROW, by_the_admin),
+        *[pytest.param(queue, by_the_admin, marks=pytest.mark.slow) for queue in (house.PLAIN, house.EACH)],
+        *[pytest.param(queue, by_sql, marks=pytest.mark.slow) for queue in (house.PLAIN, house.NARROW, house.EACH)],
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
 def test_a_pause_and_a_resumption(fleet: Fleet, queue: Queue, how: Callable[..., None]) -> None:
     fleet.start(4)
     queue.enqueue_many(house.leaf, [0.05] * RUNS)

@@ -498,7 +498,9 @@ def test_annotations_leave_out_what_cannot_be_rebuilt() -> None:
         dumps(Sealed("k"), what=WHAT)
 
 
-@pytest.mark.parametrize("func", [len, functools.partial(print), int, object()], ids=str)
+@pytest.mark.parametrize(
+    "func", [len, functools.partial(print), int, object()], ids=["a builtin", "a partial", "a class", "an object"]
+)
 def test_anything_may_be_asked_for_annotations(func: Any) -> None:
     register_annotations(func)
     assert round_trip(Color.RED) is Color.RED

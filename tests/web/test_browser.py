@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page
-from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from durable_workflows import get_result
 from durable_workflows.testing import drain
-from tests.example.test_browser import CHROMIUM, LEAST_CONTRAST, WIDER_BY, Scheme, browse
+from tests import browser
+from tests.example.test_browser import LEAST_CONTRAST, WIDER_BY, Scheme, browse
 from tests.web import site
 from tests.web.test_approvals import asking, link
 
 pytestmark = [
     pytest.mark.once,  # what a browser makes of a page is the same on every database
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium in the PATH"),
+    browser.needed,
 ]
 STATUS = "the server responded with a status of 4"  # 410 is what is tested, 404 the icon of a site that has none
-
-
-@pytest.fixture(autouse=True)
-def strict(settings: Settings) -> None:
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "example_project.middleware.content_security_policy"]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(340, "light"), (1280, "dark")])

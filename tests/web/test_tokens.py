@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ def test_parts_of_two_do_not_fit() -> None:
     ["", ":", "::", "a:b:c", "\0", "ü", "x" * 100_000, signing.dumps(["run", "decision", None, 2**40]),
      *(signing.dumps(value, salt=SALT) for value in (None, 1, "text", [], ["run", "decision", None], ["", "decision", None, 2**33],
        [1, "decision", None, 2**33], ["run", "decision", None, "soon"], ["run", "decision", None, 10**30], {"a": 1}))],
+    ids=itertools.count(),  # signed ones differ by the second, and names of tests must not
 )  # fmt: skip
 def test_what_was_not_made_here_is_none(token: str) -> None:
     with pytest.raises(BadLink):
