@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ class NameFilter(RunFilter):
         return [definition.name for definition in registry.definitions() if isinstance(definition, Workflow)]
 
 
-class FieldFilter(RunFilter):
+class FieldFilter(RunFilter, ABC):
     """By the value of a column; the choices are what a small table has, and what is filtered by."""
 
     field: str
@@ -69,9 +70,9 @@ class FieldFilter(RunFilter):
             offered.setdefault(value, value)
         return list(offered.items())
 
+    @abstractmethod
     def offered(self) -> Choices:
         """The choices, as (value, label)."""
-        raise NotImplementedError
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
         value = self.value()
