@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -21,6 +22,7 @@ from durable_workflows.models.waking import wake
 from durable_workflows.states import RunState
 
 RUNS = WorkflowRun._meta.db_table
+UNAWAITED = "AND NOT awaited"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def end(connection: BaseDatabaseWrapper, ending: Ending) -> bool:
 
     Repeating it after a lost reply is safe, and answers true.
     """
-    if _update(connection, ending, "AND NOT awaited"):
+    if _update(connection, ending, UNAWAITED):
         return True
     return in_write_transaction(end_inside, ending)
 
@@ -68,6 +70,11 @@ def _ended_before(connection: BaseDatabaseWrapper, ending: Ending) -> bool:
 
 
 def _update(connection: BaseDatabaseWrapper, ending: Ending, condition: str = "") -> int:
+    return int(dialects.send(connection, *statement(connection, ending, condition)).rowcount)
+
+
+def statement(connection: BaseDatabaseWrapper, ending: Ending, condition: str = "") -> tuple[str, list[Any]]:
+    """The compare-and-set, which changes one row or none; with ``UNAWAITED`` it leaves a run for whom somebody waits."""
     now, params = dialects.moment(connection)
     mine = "status IN ('RUNNING', 'PAUSED')" if ending.is_step else "status = 'RUNNING'"
     sql = (
@@ -75,8 +82,7 @@ def _update(connection: BaseDatabaseWrapper, ending: Ending, condition: str = ""
         " deduplication_lock = NULL, due_at = NULL"
         f" WHERE id = %s AND {mine} AND lease_token = %s {condition}"
     )
-    values = [ending.status.value, ending.output, ending.error, *params, *params, ending.run_id, ending.token]
-    return int(dialects.send(connection, sql, values).rowcount)
+    return sql, [ending.status.value, ending.output, ending.error, *params, *params, ending.run_id, ending.token]
 
 
 def end_group(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> list[bool]:
@@ -88,7 +94,7 @@ def end_group(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> lis
     if connection.vendor == "postgresql":
         return _end_group_at_once(connection, endings)
     with write_transaction(connection):
-        return [bool(_update(connection, ending, "AND NOT awaited")) for ending in endings]
+        return [bool(_update(connection, ending, UNAWAITED)) for ending in endings]
 
 
 def _end_group_at_once(connection: BaseDatabaseWrapper, endings: Sequence[Ending]) -> list[bool]:

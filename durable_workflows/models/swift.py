@@ -5,6 +5,9 @@ It does what ``models.slots`` does, by two statements that are sent together: th
 another worker has it; the second counts, in a snapshot of its own, and claims. It knows the rules that this worker has read,
 so it makes sure that they are still those of the row, and that the level of isolation gives it that snapshot. When it takes
 nothing, the longer way finds out why.
+
+Where runs go strictly one after another, nothing overlaps, and each commit is time in which nothing runs. There the end of
+one is sent along, as the first of three statements: what counts the leases sees it.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.conf import config
-from durable_workflows.models import claims, places, prepared
+from durable_workflows.models import claims, outcomes, places, prepared
 from durable_workflows.models.claims import Claim, Claimer, Pick
+from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.queues import QueueState
 from durable_workflows.models.rules import Rules
 from durable_workflows.models.transactions import is_lock_error
@@ -45,6 +49,44 @@ def take(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, rules: R
 
 
 _LOCK = f"SELECT 1 FROM {QUEUES} WHERE name = %s FOR UPDATE NOWAIT"
+
+
+def is_serial(connection: BaseDatabaseWrapper, rules: Rules) -> bool:
+    """Whether a queue's runs go one after another, by rules that can be kept in this way."""
+    return rules.limits.concurrency == 1 and fits(connection, rules)
+
+
+def succeed(
+    connection: BaseDatabaseWrapper, ending: Ending, claimer: Claimer, pick: Pick, rules: Rules, token: str
+) -> tuple[bool, list[Claim]]:
+    """
+    End a run and take what comes after it in its queue, with one commit.
+
+    :returns: whether it has ended, and what was taken. If it has not, nothing has happened: it is awaited or no longer this
+        attempt's, or another session has the queue's row.
+    """
+    most, most_params = _most(connection, pick, rules)
+    one = (f"CASE WHEN {_ENDED} THEN {most} ELSE 0 END", [ending.run_id, ending.token, *most_params])
+    sql, params = claims.statement(connection, claimer, replace(pick, most=one), token)
+    # What was taken says nothing of the end when it is nothing, so that is told in a column of its own.
+    sql = f"WITH taken AS ({sql}) SELECT told.ended, taken.* FROM (SELECT {_ENDED} AS ended) told LEFT JOIN taken ON TRUE"
+    together = [
+        outcomes.statement(connection, ending, outcomes.UNAWAITED),
+        (_LOCK, [pick.queue]),
+        (sql, [*params, ending.run_id, ending.token]),
+    ]
+    try:
+        answer = prepared.send_together(connection, together)
+    except OperationalError as error:
+        if is_lock_error(error):
+            return False, []
+        raise
+    rows = answer.fetchall() if answer else [("f", None)]
+    taken = [row[1:] for row in rows if row[1] is not None]
+    return rows[0][0] == "t", claims.read(connection, taken, claimer, token)
+
+
+_ENDED = f"EXISTS (SELECT 1 FROM {claims.RUNS} WHERE id = %s AND lease_token = %s AND status IN ('SUCCESS', 'ERROR'))"
 
 
 def _most(connection: BaseDatabaseWrapper, pick: Pick, rules: Rules) -> tuple[str, list[Any]]:

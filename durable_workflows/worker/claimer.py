@@ -12,8 +12,12 @@ have their limit. What never started goes on between one suspect and the next.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+
+from django.db import DatabaseError, InterfaceError
 
 from durable_workflows import clock
+from durable_workflows.engine.services import Conclusion
 from durable_workflows.ids import new_token
 from durable_workflows.models import claims, dialects
 from durable_workflows.models.claims import Claim, Claimer
@@ -52,6 +56,7 @@ class Claiming:
         self._suspects_not_before: dict[str, float] = {}
         self._alone = False  # a suspect is executed, and nothing else is begun
         self._turn = 0
+        self._successors: dict[tuple[str, str], Claim] = {}  # by id and token of the run before, whose thread asks for it
         self.loop = Loop("claimer", self._tick)
 
     def _tick(self) -> float:
@@ -86,19 +91,54 @@ class Claiming:
             self.pool.submit(claimed)
         return claimed
 
+    def succeed(self, conclusion: Conclusion) -> bool:
+        """
+        In the thread of a run whose outcome is known: end it and take the next one of its queue at once, if that can be.
+
+        :returns: false if it is still to be ended. What was taken is its ``successor``.
+        """
+        done = conclusion.claim
+        ended, taken = self._succeed(conclusion) if self._may_go_on() else (False, [])
+        for following in taken:
+            self._successors[done.id, done.token] = following
+            self.pool.go_on(done, following)
+        if ended:
+            conclusion.announce()
+        return ended
+
+    def _succeed(self, conclusion: Conclusion) -> tuple[bool, list[Claim]]:
+        """No outcome is lost by it: where it fails, that is written singly, and the heart gives back what was taken."""
+        token = new_token()
+        with suppress(DatabaseError, InterfaceError):
+            claimer = self.claimer()
+            try:
+                return self.serving.succeed(claimer, conclusion.ending, conclusion.claim, token)
+            except (DatabaseError, InterfaceError) as error:
+                taken = self._find_out(error, claimer, token)
+                return bool(taken), taken
+        return False, []
+
+    def successor(self, done: Claim) -> Claim | None:
+        """What was taken when a run was ended, for its thread to go on with."""
+        return self._successors.pop((done.id, done.token), None)
+
     def take_after(self, done: Claim) -> Claim | None:
         """
         In the thread of a run that has ended: the next one of its queue, whose place it had.
 
         Only where somebody may be waiting for the place, and only while other threads are free for other queues.
         """
-        if self.suspects or self._alone or not self.pool.free or self.loop.stopped.is_set() or not self.holds_lease():
+        if not self._may_go_on():
             return None
         with self.serving.counting(done.queue):
             following = next(iter(self._taken(Request(queue=done.queue, limit=1, leaving=done))), None)
             if following is not None:
                 self.pool.go_on(done, following)
         return following
+
+    def _may_go_on(self) -> bool:
+        alone = self.suspects or self._alone
+        return not alone and self.pool.free > 0 and not self.loop.stopped.is_set() and self.holds_lease()
 
     def _taken(self, request: Request) -> list[Claim]:
         claimer, token = self.claimer(), new_token()

@@ -19,6 +19,7 @@ from durable_workflows import clock, signals
 from durable_workflows.limits import NO_LIMITS, Limits
 from durable_workflows.models import dialects, rules, slots
 from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.rules import FREE, Rules
 from durable_workflows.models.taking import Taken, Want
 from durable_workflows.models.transactions import in_autocommit, in_write_transaction
@@ -123,6 +124,11 @@ class Serving:
         self._after[queue] = taken.after
         self._look_again(queue, taken)
         return taken
+
+    def succeed(self, claimer: Claimer, ending: Ending, leaving: Claim, token: str) -> tuple[bool, list[Claim]]:
+        """End a run and claim what comes after it, at once; see ``models.slots``."""
+        want = self._want(Request(queue=leaving.queue, limit=1, leaving=leaving))
+        return slots.succeed(dialects.connection(), ending, claimer, want, self.rules(leaving.queue), token)
 
     def has_place(self, claimer: Claimer, queue: str) -> bool:
         """Whether a run of a queue that is to be run alone could be taken now."""

@@ -168,6 +168,8 @@ class Shift:
 
     def _following(self, claim: Claim) -> Claim | None:
         """The place in a limited queue that a run gives back is taken at once, without waking the claimer for it."""
+        if following := self.claiming.successor(claim):
+            return following
         if not self.serving.is_limited(claim.queue) or self.stopping.is_set():
             return None
         try:
@@ -189,9 +191,11 @@ class _WorkerServices(SharedServices):
         self._shift = shift
 
     def leave(self, conclusion: Conclusion) -> bool:
-        # A place in a queue is not kept occupied for as long as outcomes gather.
-        if self._shift.stopping.is_set() or self._shift.serving.is_limited(conclusion.claim.queue):
+        if self._shift.stopping.is_set():
             return False
+        # A place in a queue is not kept occupied for as long as outcomes gather.
+        if self._shift.serving.is_limited(conclusion.claim.queue):
+            return self._shift.claiming.succeed(conclusion)
         return self._shift.endings.leave(conclusion)
 
     def may_park(self) -> bool:
