@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from durable_workflows import Queue, clock, registry
 from durable_workflows.worker.local import LOCAL
-from tests import browser, conductor, databases, reporting
+from tests import browser, conductor, databases, reporting, sampling
 from tests.processes import ROOT, Processes
 
 # Where tests need no database, or bring their own: one run of them serves all databases.
@@ -28,10 +28,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what another child of the conductor runs for all: those tests are dealt out by their names."""
+    """Leave out what another child of the conductor runs for all, dealt out by name, and what a sample has not drawn."""
     share, of = map(int, os.environ.get("DURABLE_TEST_ONCE", "0/1").split("/"))
     once = [item for item in items if item.nodeid.startswith(ONCE) or item.get_closest_marker("once")]
-    elsewhere = {item for item in once if crc32(item.nodeid.encode()) % of != share}
+    elsewhere = {item for item in once if crc32(item.nodeid.encode()) % of != share} | sampling.left_out(config, items)
     config.hook.pytest_deselected(items=list(elsewhere))
     items[:] = [item for item in items if item not in elsewhere]
 

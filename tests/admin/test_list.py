@@ -151,6 +151,7 @@ def test_a_queue_that_holds_a_run_up(admin_client: Client, queue: dict[str, Any]
     assert text in row_of(admin_client, **fields).replace("&#x27;", "'")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("query", "least"), [("", 0), ("?status__exact=WAITING", 0), ("?retrying=yes", 2), ("?stuck=any", 2)])
 def test_the_list_costs_the_same_for_few_and_for_many(admin_client: Client, query: str, least: int) -> None:
     make_queue("default")

@@ -51,6 +51,7 @@ def walk(client: Client, query: str, rel: str = "next") -> list[list[str]]:
         query = links[rel]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("query", ["?", "?o=7", "?queue=mail", "?queue=mail&o=7", "?status__exact=WAITING", "?q=run-&o=7"])
 def test_each_run_is_on_one_page_in_either_order(admin_client: Client, query: str, at_once: bool) -> None:

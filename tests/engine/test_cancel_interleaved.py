@@ -40,6 +40,7 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.usefixtures("committing", "unparked"),
     interleaved_levels,
+    pytest.mark.sampled(2),
 ]
 
 

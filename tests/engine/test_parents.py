@@ -110,6 +110,7 @@ FAMILIES: dict[str, Any] = {
 ARGS: dict[str, tuple[Any, ...]] = {"publishes after": ("the word",), "has grandchildren": (3,)}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("parking", [0, 1.0], ids=["unparked", "parked"])

@@ -113,6 +113,7 @@ def test_a_run_is_deleted_whole_or_resumed_whole(level: str) -> None:
     assert seen == {("InvalidUse", "done"), ("done", "WorkflowNotFound")} or not OVERLAP
 
 
+@pytest.mark.sampled(2)
 @interleaved_levels
 def test_a_run_is_erased_whole_or_resumed_whole(level: str) -> None:
     seen = set()

@@ -67,6 +67,7 @@ def recorded(run_id: str) -> Sequence[str]:
     return list(StepRun.objects.filter(run_id=run_id).order_by("position").values_list("name", flat=True))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.django_db(transaction=True)  # within one, no dead version of a row can be tidied away
 @pytest.mark.parametrize("kind", WAITS)
 def test_whatever_a_body_makes_of_it_the_run_waits_and_goes_on(kind: str) -> None:

@@ -102,6 +102,7 @@ def forge_a_payment(database: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_demo_that_is_ended_leaves_no_process_and_no_file(
     demos: Processes, tmp_path: Path, number: signal.Signals, status: int

@@ -70,6 +70,7 @@ def on_terminal(processes: Processes, terminal: tuple[int, int]) -> subprocess.P
     )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("by", [("manage.py",), ("-X", "utf8", "-m", "django")], ids=["manage.py", "python-m-django"])
 def test_several_processes_drain_and_end(processes: Processes, tmp_path: Path, by: tuple[str, ...]) -> None:
     path = tmp_path / "let-go"

@@ -88,6 +88,7 @@ def test_a_pause_and_a_resumption(fleet: Fleet, queue: Queue, how: Callable[...,
     assert exceeded(fleet.lines(), threads=fleet.threads, read_within=WITHIN) == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("how", [by_the_admin, pytest.param(by_sql, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("queue", "limit"), [(house.NARROW, "concurrency"), (house.EACH, "worker_concurrency")])
 def test_a_raised_and_a_lowered_limit(fleet: Fleet, queue: Queue, limit: str, how: Callable[..., None]) -> None:

@@ -13,7 +13,7 @@ from tests.app.models import Ledger
 from tests.queues import workflows as house
 from tests.queues.fleet import Fleet
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sampled(2)]
 EVER = 30.0  # seconds
 ROUNDS = 3
 
