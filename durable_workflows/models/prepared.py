@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import deque
 from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,6 +24,7 @@ from django.db import NotSupportedError
 
 try:
     import psycopg
+    from psycopg import generators, waiting
     from psycopg.errors import error_from_result
 except ImportError:  # the driver of one vendor among three
     psycopg = None  # type: ignore[assignment]  # told apart by the vendor before it is used
@@ -64,17 +67,17 @@ def send(connection: Any, sql: str, params: Params) -> Any:
         return session.send(sql, [_text(value) for value in params])
 
 
-def send_together(connection: Any, statements: Sequence[tuple[str, Params]]) -> Answer | None:
+def send_together(connection: Any, statements: Sequence[tuple[str, Params]]) -> list[Answer]:
     """
     Send several such statements at once, to be committed together: one round trip for all of them.
 
     At READ COMMITTED each has a snapshot of its own, as if it had been sent after the one before. An error of any undoes all.
 
-    :returns: the rows of the last one; None if this session cannot, and nothing was sent.
+    :returns: what came of each; nothing if this session cannot, and nothing was sent.
     """
     session = _session(connection)
-    if not session.fits():
-        return None
+    if not (session.fits() and psycopg.Pipeline.is_supported()):
+        return []
     with connection.wrap_database_errors, session.raw.lock:
         return session.send_together([(sql, [_text(value) for value in params]) for sql, params in statements])
 
@@ -137,21 +140,16 @@ class _Session:
             return self.send(sql, values, last=True)
         raise self._error(result)
 
-    def send_together(self, statements: Sequence[tuple[str, list[bytes | None]]], last: bool = False) -> Answer:
-        # libpq's simple query may hold several statements, and SQL's EXECUTE calls what the protocol has prepared.
-        text = b"; ".join(self._call(sql, values) for sql, values in statements)
-        result = exec_together(self.raw.pgconn, [sql for sql, _ in statements], text)
-        if result.status in DONE:
-            return Answer(result)
-        if not last and result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == FORGOTTEN:
+    def send_together(self, statements: Sequence[tuple[str, list[bytes | None]]], last: bool = False) -> list[Answer]:
+        calls = [(self._name(sql), values) for sql, values in statements]
+        results = exec_together(self.raw.pgconn, [sql for sql, _ in statements], calls)
+        failed = next((result for result in results if result.status not in DONE), None)
+        if failed is None:
+            return [Answer(result) for result in results]
+        if not last and failed.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == FORGOTTEN:
             self._names.clear()
             return self.send_together(statements, last=True)
-        raise self._error(result)
-
-    def _call(self, sql: str, values: Sequence[bytes | None]) -> bytes:
-        escape = psycopg.pq.Escaping(self.raw.pgconn).escape_literal
-        literals = b", ".join(b"NULL" if value is None else bytes(escape(value)) for value in values)
-        return b"EXECUTE %s (%s)" % (self._name(sql), literals)
+        raise self._error(failed)
 
     def _name(self, sql: str) -> bytes:
         name = self._names.get(sql)
@@ -178,9 +176,24 @@ def exec_prepared(pgconn: Any, sql: str, name: bytes, values: list[bytes | None]
     return pgconn.exec_prepared(name, values)
 
 
-def exec_together(pgconn: Any, statements: Sequence[str], text: bytes) -> Any:
-    """The same for several; the result is that of the last one, or of the one that failed."""
-    return pgconn.exec_(text)
+def exec_together(pgconn: Any, statements: Sequence[str], calls: Sequence[tuple[bytes, list[bytes | None]]]) -> list[Any]:
+    """
+    The same for several, by libpq's pipeline: until its one Sync, all of it is one transaction. A result for each.
+
+    As literals of one text they would need no pipeline. But what fails is logged by the server as it was sent, with what
+    runs have returned in it, and PgBouncer knows no EXECUTE of what was prepared by the protocol.
+    """
+    pgconn.enter_pipeline_mode()
+    try:
+        commands = deque([*(partial(pgconn.send_query_prepared, *call) for call in calls), pgconn.pipeline_sync])
+        results = waiting.wait(generators.pipeline_communicate(pgconn, commands), pgconn.socket)
+        while len(results) <= len(calls):
+            results.append(waiting.wait(generators.fetch_many(pgconn), pgconn.socket))
+        pgconn.exit_pipeline_mode()
+    except BaseException:
+        pgconn.finish()  # answers that nobody has read would be taken for those of the next statement
+        raise
+    return [result[0] for result in results[:-1]]
 
 
 def _numbered(sql: str) -> str:

@@ -28,8 +28,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from durable_workflows.models import claims, dialects, places, swift
-from durable_workflows.models.claims import Claim, Claimer, Pick
-from durable_workflows.models.outcomes import Ending
+from durable_workflows.models.claims import Claimer, Pick
 from durable_workflows.models.queues import QueueState
 from durable_workflows.models.rules import Rules, rules_of
 from durable_workflows.models.taking import AHEAD, CONTENDED, PAUSED, Taken, Taking, Want
@@ -57,19 +56,6 @@ def take(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, rules: R
         if locked is None:
             return Taken(retry_in=CONTENDED, after=want.after)
         return Taking(connection, claimer, want, token, locked).result()
-
-
-def succeed(
-    connection: BaseDatabaseWrapper, ending: Ending, claimer: Claimer, want: Want, rules: Rules, token: str
-) -> tuple[bool, list[Claim]]:
-    """
-    End a run and take what comes after it in its queue with one commit, where runs go strictly one after another.
-
-    :returns: whether it has ended, and what was taken; false: nothing has happened, and the two are to be done singly.
-    """
-    if not (claimer.names and want.limit > 0 and swift.is_serial(connection, rules)):
-        return False, []
-    return swift.succeed(connection, ending, claimer, Pick(queue=want.queue, limit=1, keeps=False), rules, token)
 
 
 def has_place(connection: BaseDatabaseWrapper, claimer: Claimer, want: Want, rules: Rules) -> bool:

@@ -40,12 +40,12 @@ def take(connection: BaseDatabaseWrapper, claimer: Claimer, pick: Pick, rules: R
     """What can be taken in one round trip; it may be nothing although there is something."""
     sql, params = claims.statement(connection, claimer, replace(pick, most=_most(connection, pick, rules)), token)
     try:
-        answer = prepared.send_together(connection, [(_LOCK, [pick.queue]), (sql, params)])
+        answers = prepared.send_together(connection, [(_LOCK, [pick.queue]), (sql, params)])
     except OperationalError as error:
         if is_lock_error(error):
             return []
         raise
-    return claims.read(connection, answer.fetchall(), claimer, token) if answer else []
+    return claims.read(connection, answers[-1].fetchall(), claimer, token) if answers else []
 
 
 _LOCK = f"SELECT 1 FROM {QUEUES} WHERE name = %s FOR UPDATE NOWAIT"
@@ -68,22 +68,17 @@ def succeed(
     most, most_params = _most(connection, pick, rules)
     one = (f"CASE WHEN {_ENDED} THEN {most} ELSE 0 END", [ending.run_id, ending.token, *most_params])
     sql, params = claims.statement(connection, claimer, replace(pick, most=one), token)
-    # What was taken says nothing of the end when it is nothing, so that is told in a column of its own.
-    sql = f"WITH taken AS ({sql}) SELECT told.ended, taken.* FROM (SELECT {_ENDED} AS ended) told LEFT JOIN taken ON TRUE"
-    together = [
-        outcomes.statement(connection, ending, outcomes.UNAWAITED),
-        (_LOCK, [pick.queue]),
-        (sql, [*params, ending.run_id, ending.token]),
-    ]
+    end = outcomes.statement(connection, ending, outcomes.UNAWAITED)
     try:
-        answer = prepared.send_together(connection, together)
+        answers = prepared.send_together(connection, [end, (_LOCK, [pick.queue]), (sql, params)])
     except OperationalError as error:
         if is_lock_error(error):
             return False, []
         raise
-    rows = answer.fetchall() if answer else [("f", None)]
-    taken = [row[1:] for row in rows if row[1] is not None]
-    return rows[0][0] == "t", claims.read(connection, taken, claimer, token)
+    if not answers:
+        return False, []
+    ended, _, taken = answers
+    return ended.rowcount == 1, claims.read(connection, taken.fetchall(), claimer, token)
 
 
 _ENDED = f"EXISTS (SELECT 1 FROM {claims.RUNS} WHERE id = %s AND lease_token = %s AND status IN ('SUCCESS', 'ERROR'))"

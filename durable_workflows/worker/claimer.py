@@ -22,6 +22,7 @@ from durable_workflows.ids import new_token
 from durable_workflows.models import claims, dialects
 from durable_workflows.models.claims import Claim, Claimer
 from durable_workflows.models.transactions import is_lost_connection, repeated
+from durable_workflows.worker.endings import LeftEndings
 from durable_workflows.worker.loops import Loop
 from durable_workflows.worker.pool import Pool
 from durable_workflows.worker.serving import Request, Serving
@@ -29,6 +30,7 @@ from durable_workflows.worker.serving import Request, Serving
 GATHERING_SECONDS = 0.004
 FULL_SECONDS = 0.5
 SUSPECT_PATIENCE = 10.0  # seconds that a pool is given to run empty for a suspect, which then goes beside what is left
+ROW_SECONDS, REST_SECONDS = 1.0, 0.02  # for how long runs of one queue follow one another, and it is left to others
 ALONE_SECONDS = 60.0  # for which nothing else is claimed beside a suspect
 
 
@@ -37,6 +39,7 @@ class Claiming:
     The claim loop of one worker.
 
     :param serving: the queues that are served.
+    :param endings: who tells of outcomes when their threads have other runs to execute.
     :param holds_lease: whether the worker may act. One that was declared lost and does not know it yet would claim what was
         taken from it a moment ago, to be charged for it again.
     """
@@ -46,17 +49,20 @@ class Claiming:
         pool: Pool,
         claimer: Callable[[], Claimer],
         serving: Serving,
+        endings: LeftEndings,
         holds_lease: Callable[[], bool],
     ) -> None:
         self.pool = pool
         self.claimer = claimer
         self.serving = serving
+        self.endings = endings
         self.holds_lease = holds_lease
         self.suspects = False
         self._suspects_not_before: dict[str, float] = {}
         self._alone = False  # a suspect is executed, and nothing else is begun
         self._turn = 0
-        self._successors: dict[tuple[str, str], Claim] = {}  # by id and token of the run before, whose thread asks for it
+        self._successors: dict[tuple[str, str], Claim] = {}  # by the claim before, whose thread asks for it
+        self._rows: dict[str, float] = {}  # since when runs of a queue have followed one another without a gap
         self.loop = Loop("claimer", self._tick)
 
     def _tick(self) -> float:
@@ -95,16 +101,36 @@ class Claiming:
         """
         In the thread of a run whose outcome is known: end it and take the next one of its queue at once, if that can be.
 
-        :returns: false if it is still to be ended. What was taken is its ``successor``.
+        What was taken is its ``successor``, and the outcome is told by another thread: a receiver may wait for what follows.
+
+        :returns: false if it is still to be ended.
         """
-        done = conclusion.claim
-        ended, taken = self._succeed(conclusion) if self._may_go_on() else (False, [])
-        for following in taken:
-            self._successors[done.id, done.token] = following
-            self.pool.go_on(done, following)
-        if ended:
+        queue = conclusion.claim.queue
+        if not (self.serving.is_serial(queue) and self.endings.may_tell() and self._may_go_on() and self._in_a_row(queue)):
+            return False
+        ended, taken = self._succeed(conclusion)
+        if taken:
+            self._successors[_key(self.pool.mine())] = taken[0]
+            self.pool.go_on(self.pool.mine(), taken[0])
+            self.endings.tell(conclusion)
+        elif ended:
+            self._rows.pop(queue, None)
             conclusion.announce()
         return ended
+
+    def _in_a_row(self, queue: str) -> bool:
+        """
+        Whether another run may follow at once.
+
+        While they do, nobody else ever sees a free place: runs for workers with other code would wait as long as there is one
+        for this worker. So the row is broken off now and then.
+        """
+        now = clock.monotonic()
+        if now - self._rows.setdefault(queue, now) < ROW_SECONDS:
+            return True
+        del self._rows[queue]
+        self.serving.rest(queue, REST_SECONDS)
+        return False
 
     def _succeed(self, conclusion: Conclusion) -> tuple[bool, list[Claim]]:
         """No outcome is lost by it: where it fails, that is written singly, and the heart gives back what was taken."""
@@ -112,7 +138,7 @@ class Claiming:
         with suppress(DatabaseError, InterfaceError):
             claimer = self.claimer()
             try:
-                return self.serving.succeed(claimer, conclusion.ending, conclusion.claim, token)
+                return self.serving.succeed(claimer, conclusion.ending, self.pool.mine(), token)
             except (DatabaseError, InterfaceError) as error:
                 taken = self._find_out(error, claimer, token)
                 return bool(taken), taken
@@ -120,7 +146,7 @@ class Claiming:
 
     def successor(self, done: Claim) -> Claim | None:
         """What was taken when a run was ended, for its thread to go on with."""
-        return self._successors.pop((done.id, done.token), None)
+        return self._successors.pop(_key(done), None)
 
     def take_after(self, done: Claim) -> Claim | None:
         """
@@ -128,7 +154,7 @@ class Claiming:
 
         Only where somebody may be waiting for the place, and only while other threads are free for other queues.
         """
-        if not self._may_go_on():
+        if not self._may_go_on() or self.serving.rests(done.queue):
             return None
         with self.serving.counting(done.queue):
             following = next(iter(self._taken(Request(queue=done.queue, limit=1, leaving=done))), None)
@@ -199,6 +225,10 @@ class Claiming:
             return False
         self.pool.wait_for(self.pool.size, min(left, FULL_SECONDS))
         return True
+
+
+def _key(claim: Claim) -> tuple[str, str]:
+    return claim.id, claim.token
 
 
 IDLE_SECONDS = 3600.0  # the bell and the pulse wake it

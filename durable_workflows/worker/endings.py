@@ -57,6 +57,7 @@ class LeftEndings:
         self._prepare = prepare
         self._settled = settled
         self._held: set[_Left] = set()
+        self._untold: set[_Left] = set()  # of which the rest is done
         self._lock = threading.Lock()
         self._concluding = 0  # threads
         self._to_conclude: SimpleQueue[_Left] = SimpleQueue()
@@ -74,8 +75,13 @@ class LeftEndings:
     def stop(self) -> None:
         """End the threads after what they are at; returns when they have, if nothing is held."""
         self._to_write.put(None)
-        for thread in self._threads if not self._held else ():
+        for thread in self._threads if self.idle else ():
             thread.join(ENDING_SECONDS)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not (self._held or self._untold)
 
     def run_ids(self) -> set[str]:
         """The runs that this worker still holds though no thread of the pool executes them."""
@@ -98,6 +104,16 @@ class LeftEndings:
         self._held.add(left)
         self._to_write.put(left)
         return True
+
+    def may_tell(self) -> bool:
+        """Whether receivers keep up with what they are told."""
+        return len(self._untold) < LARGEST_GROUP
+
+    def tell(self, conclusion: Conclusion) -> None:
+        """Tell of an outcome that is committed, in a thread that has nothing else to do."""
+        left = _Left(conclusion)
+        self._untold.add(left)
+        self._to_tell.put([left])
 
     # -- writing
 
@@ -176,5 +192,7 @@ class LeftEndings:
         except BaseException as error:  # noqa: BLE001  # such as a receiver's SystemExit, or a database that stays away
             signals.send(signals.loop_failed, loop=f"run {left.conclusion.claim.id}", error=error, retry_in=None)
         finally:
-            self._held.discard(left)
-            self._settled(left.conclusion.claim)
+            if left in self._held:
+                self._held.discard(left)
+                self._settled(left.conclusion.claim)
+            self._untold.discard(left)

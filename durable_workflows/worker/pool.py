@@ -45,6 +45,7 @@ class Pool:
         self._wanted = size  # as many free ones as somebody waits for; waking him for fewer costs each run a switch
         # By id and token: a run that was cancelled and resumed may be claimed again while its first thread is still at it.
         self._running: dict[tuple[str, str], Claim] = {}
+        self._mine = threading.local()
         self._threads = [threading.Thread(target=self._serve, name=f"durable-{number}", daemon=True) for number in range(size)]
 
     def start(self) -> None:
@@ -60,6 +61,11 @@ class Pool:
         """The claims that are being executed, by run id; of two of one run the later."""
         with self._changed:
             return {claim.id: claim for claim in self._running.values()}
+
+    def mine(self) -> Claim:
+        """What this thread of the pool executes, as it was submitted; a run that begins anew has another claim by its end."""
+        claim: Claim = self._mine.claim
+        return claim
 
     def submit(self, claims: list[Claim]) -> None:
         """Execute claims, no more than were ``free``."""
@@ -99,7 +105,7 @@ class Pool:
             connections.close_all()
 
     def _execute(self, claim: Claim) -> Claim | None:
-        following = None
+        following, self._mine.claim = None, claim
         try:
             self._work(claim)
             self._tidy()
@@ -123,17 +129,24 @@ class Pool:
         kept = dialects.connection()
         opened = connections.all(initialized_only=True) if len(connections.settings) > 1 else [kept]
         for connection in opened:
-            if leftovers.is_open(connection):
-                leftovers.roll_back(connection)
-            elif connection is not kept:
-                connection.close_if_unusable_or_obsolete()
-            elif connection.errors_occurred and not _usable(connection):
-                connection.close()
-            connection.errors_occurred = False
+            try:
+                _tidy(connection, keep=connection is kept)
+            except Exception:  # noqa: BLE001  # a thread is not lost to the trouble of a connection, which is
+                connection.connection = None
 
 
 def _key(claim: Claim) -> tuple[str, str]:
     return claim.id, claim.token
+
+
+def _tidy(connection: BaseDatabaseWrapper, keep: bool) -> None:
+    if leftovers.is_open(connection):
+        leftovers.roll_back(connection)
+    elif not keep:
+        connection.close_if_unusable_or_obsolete()
+    elif connection.errors_occurred and not _usable(connection):
+        connection.close()
+    connection.errors_occurred = False
 
 
 def _usable(connection: BaseDatabaseWrapper) -> bool:

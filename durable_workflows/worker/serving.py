@@ -17,8 +17,8 @@ from typing import Any
 
 from durable_workflows import clock, signals
 from durable_workflows.limits import NO_LIMITS, Limits
-from durable_workflows.models import dialects, rules, slots
-from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models import dialects, rules, slots, swift
+from durable_workflows.models.claims import Claim, Claimer, Pick
 from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.rules import FREE, Rules
 from durable_workflows.models.taking import Taken, Want
@@ -68,6 +68,7 @@ class Serving:
         self._stamp: object = None
         self._not_before: dict[str, float] = {}
         self._after: dict[str, str | None] = {}
+        self._resting: dict[str, float] = {}
         self._counting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def rules(self, queue: str) -> Rules:
@@ -95,18 +96,37 @@ class Serving:
 
     def to_look_at(self, rung: bool) -> Sequence[str]:
         """The queues of which something may be claimed now."""
+        queues = [queue for queue in self.queues() if not self.rests(queue)] if self._resting else self.queues()
         if rung:  # but a pause ends with a change of the row
             paused = {queue: moment for queue, moment in list(self._not_before.items()) if self.rules(queue).paused}
             self._not_before = paused
         if not self._not_before:
-            return self.queues()
+            return queues
         now = clock.monotonic()
-        return [queue for queue in self.queues() if self._not_before.get(queue, now) <= now]
+        return [queue for queue in queues if self._not_before.get(queue, now) <= now]
+
+    def rest(self, queue: str, seconds: float) -> None:
+        """Leave a queue to other workers for a moment, whoever rings."""
+        self._resting[queue] = clock.monotonic() + seconds
+
+    def rests(self, queue: str) -> bool:
+        """Whether a queue is left to others at the moment."""
+        if (until := self._resting.get(queue)) is None:
+            return False
+        if clock.monotonic() < until:
+            return True
+        self._resting.pop(queue, None)
+        return False
+
+    def is_serial(self, queue: str) -> bool:
+        """Whether the end of one run and the claim of the next can be one commit."""
+        return swift.is_serial(dialects.connection(), self.rules(queue))
 
     def seconds_until_next(self, longest: float) -> float:
         """Until a queue is to be looked at again."""
         now = clock.monotonic()
-        return min([longest, *(max(0.0, moment - now) for moment in list(self._not_before.values()))])
+        moments = [*self._not_before.values(), *self._resting.values()]
+        return min([longest, *(max(0.0, moment - now) for moment in moments)])
 
     def counting(self, queue: str) -> AbstractContextManager[Any]:
         """
@@ -126,9 +146,12 @@ class Serving:
         return taken
 
     def succeed(self, claimer: Claimer, ending: Ending, leaving: Claim, token: str) -> tuple[bool, list[Claim]]:
-        """End a run and claim what comes after it, at once; see ``models.slots``."""
-        want = self._want(Request(queue=leaving.queue, limit=1, leaving=leaving))
-        return slots.succeed(dialects.connection(), ending, claimer, want, self.rules(leaving.queue), token)
+        """End a run and claim what comes after it, at once; see ``models.swift``."""
+        want, queue = self._want(Request(queue=leaving.queue, limit=1, leaving=leaving)), leaving.queue
+        if want.limit < 1:
+            return False, []
+        pick = Pick(queue=queue, limit=1, keeps=False)
+        return swift.succeed(dialects.connection(), ending, claimer, pick, self.rules(queue), token)
 
     def has_place(self, claimer: Claimer, queue: str) -> bool:
         """Whether a run of a queue that is to be run alone could be taken now."""

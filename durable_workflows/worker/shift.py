@@ -52,10 +52,10 @@ class Shift:
         self.heart = Heart(self.presence, memory=self._memory, on_lost=on_lost, on_drain=on_drain, prepare=self._prepare)
         self.pool = Pool(threads, self._work, self._prepare, self._following, self._finished)
         self.serving = Serving(options.served, self._held)
-        self.claiming = Claiming(self.pool, self._claimer, self.serving, self.heart.holds_lease)
+        self.endings = LeftEndings(lambda: LOCAL.endings.busy, self._prepare, self._freed)
+        self.claiming = Claiming(self.pool, self._claimer, self.serving, self.endings, self.heart.holds_lease)
         self.housekeeping = Housekeeping(self.presence.id, options.served, self.claiming)
         self.listener = hints.listener(self._heard)
-        self.endings = LeftEndings(lambda: LOCAL.endings.busy, self._prepare, self._freed)
         self.services = _WorkerServices(self)
 
     def start(self) -> None:
@@ -125,7 +125,7 @@ class Shift:
     @property
     def idle(self) -> bool:
         """Whether nothing is being executed."""
-        return self.pool.free == self.pool.size and not self.endings.run_ids()
+        return self.pool.free == self.pool.size and self.endings.idle
 
     def _prepare(self) -> None:
         sessions.belong_to(self.presence.id, self.presence.sessions)
@@ -153,7 +153,7 @@ class Shift:
         if not self.serving.is_limited(claim.queue):
             return
         self.claiming.loop.wake()
-        if self.stopping.is_set() or not self.pool.free:
+        if self.stopping.is_set() or not self.pool.free or self.serving.rests(claim.queue):
             signals.send(signals.claimable)
 
     def _heard(self) -> None:

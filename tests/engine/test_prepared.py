@@ -225,9 +225,8 @@ def test_statements_that_are_sent_together_are_undone_together() -> None:
     insert = "INSERT INTO pairs VALUES (%s) RETURNING value"
     hostile = "it's; DROP TABLE pairs; -- \\' \"%s\""
     try:
-        answer = prepared.send_together(connection, [(insert, ["one"]), (insert, [hostile])])
-        assert answer is not None
-        assert answer.fetchall() == [(hostile,)]
+        answers = prepared.send_together(connection, [(insert, ["one"]), (insert, [hostile])])
+        assert [answer.fetchall() for answer in answers] == [[("one",)], [(hostile,)]]
         with pytest.raises(IntegrityError):
             prepared.send_together(connection, [(insert, ["two"]), (insert, ["one"])])
         with pytest.raises(DataError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -10,15 +11,16 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from durable_workflows import Queue, WorkflowHandle, registry, step, workflow
+from durable_workflows import Queue, WorkflowHandle, continue_as_new, registry, signals, step, workflow
 from durable_workflows.ids import new_token
-from durable_workflows.models import WorkflowRun, prepared, rules, slots
-from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models import Worker, WorkflowRun, prepared, rules, slots, swift
+from durable_workflows.models.claims import Claim, Claimer, Pick
+from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.outcomes import Ending
 from durable_workflows.models.taking import Want
 from durable_workflows.states import RunState
 from durable_workflows.testing import durable_worker
-from durable_workflows.worker import serving
+from durable_workflows.worker import claimer, serving
 from tests.app.models import Ledger
 from tests.engine.isolation import DATABASE
 
@@ -65,8 +67,8 @@ def first_and_second(queue: Queue) -> tuple[Claim, str]:
 
 def succeed(queue: Queue, done: Claim, **others: Any) -> tuple[bool, list[str]]:
     ending = Ending(run_id=done.id, token=others.get("token", done.token), output="1")
-    want = Want(queue=queue.name, limit=1)
-    ended, taken = slots.succeed(connection, ending, me(), want, others.get("rules", its_rules(queue)), new_token())
+    pick = Pick(queue=queue.name, limit=1, keeps=False)
+    ended, taken = swift.succeed(connection, ending, me(), pick, others.get("rules", its_rules(queue)), new_token())
     return ended, [claim.id for claim in taken]
 
 
@@ -133,9 +135,19 @@ def test_by_rules_that_are_not_the_rows_nothing_is_taken(serial: Queue) -> None:
 def test_only_where_they_go_one_after_another(limits: dict[str, Any]) -> None:
     queue = Queue("other", **limits)
     serving.declare([queue.name])
-    done, following = first_and_second(queue)
-    assert succeed(queue, done) == (False, [])
-    assert states(done.id, following) == [RunState.RUNNING, RunState.ENQUEUED]
+    assert not swift.is_serial(connection, its_rules(queue))
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_at_a_level_without_a_snapshot_for_each_statement_nothing_is_taken(serial: Queue, level: str) -> None:
+    done, following = first_and_second(serial)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
+    try:
+        assert succeed(serial, done) == (True, [])
+    finally:
+        connection.close()
+    assert states(done.id, following) == [RunState.SUCCESS, RunState.ENQUEUED]
 
 
 def ends_of(handles: list[WorkflowHandle[int]]) -> list[int]:
@@ -147,16 +159,16 @@ def test_replies_that_are_lost_before_or_after_the_commit_do_nothing_twice(
 ) -> None:
     choose, send, lost = random.Random(5), prepared.exec_together, []
 
-    def badly(pgconn: Any, statements: Any, text: bytes) -> Any:
+    def badly(pgconn: Any, *args: Any) -> Any:
         fate = choose.choice(["before", "after", "well", "well"])
         lost.append(fate)
         if fate == "before":
             pgconn.finish()
-        result = send(pgconn, statements, text)
+        results = send(pgconn, *args)
         if fate == "after":
             pgconn.finish()
-            result = pgconn.make_empty_result(7)  # PGRES_FATAL_ERROR
-        return result
+            results = [pgconn.make_empty_result(7)]  # PGRES_FATAL_ERROR
+        return results
 
     handles = serial.enqueue_many(books, list(range(60)))
     monkeypatch.setattr(prepared, "exec_together", badly)
@@ -165,3 +177,63 @@ def test_replies_that_are_lost_before_or_after_the_commit_do_nothing_twice(
     assert {"before", "after"} <= set(lost)
     assert sorted(int(row.step) for row in Ledger.objects.all()) == list(range(60))
     assert {run.recovery_attempts for run in WorkflowRun.objects.all()} <= {1, 2}
+
+
+@workflow
+def begins_anew(turns: int) -> int:
+    if turns:
+        continue_as_new(turns - 1)
+    return turns
+
+
+def test_one_that_began_anew_is_succeeded_too(serial: Queue) -> None:
+    """By its end it has another claim than the one that its thread was given."""
+    handles = [serial.enqueue(begins_anew, turns) for turns in (3, 0, 2, 1)]
+    with durable_worker(threads=3) as worker:
+        assert ends_of(handles) == [0, 0, 0, 0]
+        worker.stop(grace=20)
+    assert WorkflowRun.objects.filter(status=RunState.SUCCESS).count() == 4
+
+
+def test_a_receiver_may_wait_for_what_follows(serial: Queue) -> None:
+    handles, seen = serial.enqueue_many(books, [1, 2]), []
+
+    def waits(run_id: str, **kwargs: Any) -> None:
+        if run_id == handles[0].workflow_id:
+            seen.append(handles[1].get_result(timeout=20))
+
+    signals.run_finished.connect(waits)
+    try:
+        with durable_worker(threads=3):
+            assert ends_of(handles) == [1, 2]
+            until(lambda: seen)
+    finally:
+        signals.run_finished.disconnect(waits)
+    assert seen == [2]
+
+
+def test_a_row_is_broken_off_for_workers_with_other_code(serial: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claimer, "ROW_SECONDS", 0.1)
+    monkeypatch.setattr(claimer, "REST_SECONDS", 0.2)
+    handles = serial.enqueue_many(books, list(range(300)))
+    known = its_rules(serial)
+    other = Claimer(worker_id="other", names=("unknown_here",))
+    Worker.objects.create(
+        id="other", pid=1, names=["unknown_here"], lease_seconds=60, started_at=DatabaseNow(), heartbeat_at=DatabaseNow()
+    )
+    serial.enqueue("unknown_here")
+
+    def takes() -> bool:
+        return bool(slots.take(connection, other, Want(queue=serial.name, limit=1), known, new_token()).claims)
+
+    with durable_worker(threads=3):
+        until(lambda: states(handles[5].workflow_id) == [RunState.SUCCESS])
+        until(takes)
+        assert states(handles[-1].workflow_id) == [RunState.ENQUEUED], "there was a row to be broken off"
+
+
+def until(there: Callable[[], object]) -> None:
+    last_look = time.monotonic() + 30
+    while not there():
+        assert time.monotonic() < last_look
+        time.sleep(0.01)

@@ -9,13 +9,14 @@ from django.db import connections
 
 from durable_workflows import Queue, SetEnqueueOptions
 from durable_workflows.models import QueueState, Worker, WorkflowRun, slots
-from durable_workflows.models.claims import Claim, Claimer
+from durable_workflows.models.claims import Claim
 from durable_workflows.models.dialects import DatabaseNow
 from durable_workflows.models.taking import Taken
 from durable_workflows.worker import serving
 from durable_workflows.worker.claimer import Claiming
 from durable_workflows.worker.pool import Pool
 from durable_workflows.worker.serving import Serving
+from tests.integration.test_claiming import claiming_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENOUGH = 1.0  # seconds for the other claim, if nothing keeps it from being made
@@ -32,7 +33,7 @@ def test_two_threads_do_not_take_one_each_of_a_partition_that_may_have_one_here(
     pool = Pool(8, work=lambda claim: None, prepare=lambda: None)  # its threads are not started
     serves = Serving(lambda: (queue.name,), lambda: pool.running().values())
     serves.read()
-    claiming = Claiming(pool, lambda: Claimer(worker_id="me", names=("known",)), serves, lambda: True)
+    claiming = claiming_of(pool, serves)
     claiming._claim_from(queue.name, 1)
     [first] = pool.running().values()
     assert first.partition == "a"

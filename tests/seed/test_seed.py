@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 
 from durable_workflows.models import Schedule, Wait, WorkflowRun, dialects, reading
 from durable_workflows.models.dialects import DatabaseNow
@@ -115,8 +116,9 @@ def test_background_tasks(workers: Workers) -> None:
 
 def a_month_passes() -> None:
     """What is due in 30 days is due now."""
-    WorkflowRun.objects.filter(status=RunState.WAITING).update(due_at=DatabaseNow())
-    Wait.objects.update(due_at=DatabaseNow())
+    with transaction.atomic():  # a worker that found one of them due, and not the other, would put the run to sleep again
+        WorkflowRun.objects.filter(status=RunState.WAITING).update(due_at=DatabaseNow())
+        Wait.objects.update(due_at=DatabaseNow())
 
 
 def database_now() -> datetime:
