@@ -55,6 +55,13 @@ class CheckoutForm(forms.Form):
         return cleaned
 
 
+class OtherCardForm(forms.Form):
+    """With which card a checkout that came to nothing is tried again; ``token`` names the new one."""
+
+    card = forms.ChoiceField(choices=CARDS)
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+
 class QuantityField(forms.IntegerField):
     """How many of one product."""
 

@@ -11,5 +11,7 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("checkouts/<str:run_id>/", views.watch, name="watch"),
     path("checkouts/<str:run_id>/progress/", views.progress, name="progress"),
+    path("checkouts/<str:run_id>/call-off/", views.call_off, name="call-off"),
+    path("checkouts/<str:run_id>/again/", views.again, name="again"),
     path("checkouts/<str:run_id>/crash/", views.crash_worker, name="crash"),
 ]

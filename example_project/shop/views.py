@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from durable_workflows import SetWorkflowID
+from durable_workflows import SetWorkflowID, cancel_workflow, fork_workflow
 from example_project import runs
 from example_project.shop import crash, gateway
-from example_project.shop.forms import CheckoutForm
+from example_project.shop.forms import CheckoutForm, OtherCardForm
 from example_project.shop.models import LedgerEntry, Order, Shipment, StockMovement
 from example_project.shop.workflows import checkout_workflow
 
@@ -58,6 +58,35 @@ def progress(request: HttpRequest, run_id: str) -> HttpResponse:
 
 
 @require_POST
+def call_off(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Cancel a checkout; its saga puts back what it has done. One that has ended stays as it is."""
+    checkout_of(run_id)
+    cancel_workflow(run_id)
+    return redirect("shop:watch", run_id)
+
+
+@require_POST
+def again(request: HttpRequest, run_id: str) -> HttpResponse:
+    """
+    Sell the same goods with another card: a fork of the checkout from its first step, with other arguments.
+
+    It is a run of its own with an order of its own, and its page in the admin names the one that it comes from.
+    """
+    order, form = checkout_of(run_id), OtherCardForm(request.POST)
+    if not form.is_valid() or order.status != Order.Status.CANCELLED:
+        return redirect("shop:watch", run_id)
+    items = {line.product.sku: line.quantity for line in order.lines.select_related("product")}
+    with SetWorkflowID(f"checkout-{form.cleaned_data['token']}"):
+        fork = fork_workflow(run_id, 1, args=[items, order.customer, form.cleaned_data["card"]])
+    return redirect("shop:watch", fork.workflow_id)
+
+
+def checkout_of(run_id: str) -> Order:
+    """The order of a checkout; what is no checkout is not touched from here."""
+    return get_object_or_404(Order, run_id=run_id)
+
+
+@require_POST
 def crash_worker(request: HttpRequest, run_id: str) -> HttpResponse:
     """Let the next step of this checkout kill its worker; in DEBUG only."""
     if not settings.DEBUG or not runs.find(run_id):
@@ -73,6 +102,7 @@ def facts(run_id: str) -> dict[str, Any]:
         raise Http404("There is no such checkout.")
     order = Order.objects.filter(run_id=run_id).first()
     return {
+        "other_card": OtherCardForm() if order and order.status == Order.Status.CANCELLED else None,
         "run": run,
         "order": order,
         "armed": crash.armed(run_id),

@@ -13,6 +13,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from durable_workflows import SetWorkflowID, cancel_workflow
+from durable_workflows.models import WorkflowRun
 from durable_workflows.testing import drain, travel
 from example_project.shop import crash, gateway
 from example_project.shop.models import LedgerEntry, Order, Product, Shipment, StockMovement
@@ -141,6 +142,54 @@ def test_a_checkout_that_is_called_off_puts_everything_back(
     assert lamp.stock == 5
     order = Order.objects.get()
     assert (order.status, order.reason) == ("cancelled", "The checkout was called off.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_declined_checkout_is_sold_again_with_another_card(client: Client, lamp: Product) -> None:
+    assert check_out("declined", lamp=2, card=gateway.DECLINED) == "cancelled"
+    page = client.get("/shop/checkouts/declined/").content.decode()
+    assert 'action="/shop/checkouts/declined/again/"' in page
+    token = str(uuid.uuid4())
+    for _ in range(2):  # a double click
+        response = client.post("/shop/checkouts/declined/again/", {"card": "4242", "token": token})
+        assert response.headers["Location"] == f"/shop/checkouts/checkout-{token}/"
+    drain()
+    assert times("declined") == [1, 1, 0, 0, 0, 1]
+    assert times(f"checkout-{token}") == [1, 1, 1, 1, 1, 0]
+    assert WorkflowRun.objects.get(pk=f"checkout-{token}").forked_from_id == "declined"
+    lamp.refresh_from_db()
+    assert lamp.stock == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("form", [{"card": "9999", "token": str(uuid.UUID(int=1))}, {"card": "4242", "token": "x"}, {}])
+def test_what_was_sold_is_not_sold_again_nor_by_a_form_that_is_wrong(
+    client: Client, lamp: Product, form: dict[str, str]
+) -> None:
+    check_out("declined", lamp=2, card=gateway.DECLINED)
+    check_out("good", lamp=1)
+    for run_id, sent in (("declined", form), ("good", {"card": "4242", "token": str(uuid.uuid4())})):
+        assert client.post(f"/shop/checkouts/{run_id}/again/", sent).headers["Location"] == f"/shop/checkouts/{run_id}/"
+    assert client.post("/shop/checkouts/nobody/again/", form).status_code == 404
+    assert Order.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_checkout_is_called_off_by_its_button(client: Client, lamp: Product) -> None:
+    with SetWorkflowID("resting"):
+        checkout_workflow.start({"lamp": 2}, "Ada", "4242", 60.0)
+    drain()
+    assert 'action="/shop/checkouts/resting/call-off/"' in client.get("/shop/checkouts/resting/progress/").content.decode()
+    assert client.get("/shop/checkouts/resting/call-off/").status_code == 405
+    assert Client(enforce_csrf_checks=True).post("/shop/checkouts/resting/call-off/").status_code == 403
+    assert client.post("/shop/checkouts/resting/call-off/").status_code == 302
+    assert client.post("/shop/checkouts/nobody/call-off/").status_code == 404
+    drain()
+    assert WorkflowRun.objects.get(pk="resting").status == "CANCELLED"
+    assert times("resting")[2:5] == [0, 0, 0]
+    check_out("good", lamp=1)
+    client.post("/shop/checkouts/good/call-off/")
+    assert WorkflowRun.objects.get(pk="good").status == "SUCCESS"
 
 
 def test_the_gateway_charges_once_per_key() -> None:
