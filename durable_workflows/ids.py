@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import uuid
 
 from durable_workflows import clock
 
@@ -27,7 +26,8 @@ def new_run_id() -> str:
         _last = stamp
     millis, counter = divmod(stamp, 4096)
     value = (millis & (1 << 48) - 1) << 80 | 7 << 76 | counter << 64 | 2 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"  # as str(uuid.UUID(int=value)) writes it, at a third of the cost
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def new_token() -> str:
