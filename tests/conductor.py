@@ -11,6 +11,8 @@ database. See ``tests.databases`` for the variables that name databases and serv
     One child after the other, each in one process and with the terminal to itself (as are ``-s`` and ``--pdb``).
 ``DURABLE_TEST_ONCE=0/2``
     Of the tests that need no database, run this share of so many, counted from 0: other runs have the others.
+``DURABLE_TEST_SAMPLES=all``
+    All cases of the tests of which a run of the whole suite draws a part; see ``tests.sampling``.
 ``DURABLE_TEST_LEVEL=REPEATABLE READ``
     The level of isolation at which long interleavings are run; see ``tests.engine.isolation``.
 ``DURABLE_TEST_TOTALS``

@@ -18,7 +18,7 @@ from durable_workflows.states import RunState
 from durable_workflows.testing import durable_worker
 from durable_workflows.worker import claimer, serving
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sampled(2)]
 SECONDS = 60
 LET_GO = threading.Event()
 BEGAN: list[str] = []

@@ -14,7 +14,7 @@ from tests.queues import workflows as house
 from tests.queues.fleet import Fleet
 from tests.queues.invariants import exceeded
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sampled(2)]
 WORKERS = [pytest.param(1, marks=pytest.mark.slow), 4]
 PRIORITIES = (3, 1, None, 2)
 BACKLOG = {"postgresql": 4_000, "sqlite": 3_000, "mariadb": 2_000}
