@@ -267,6 +267,20 @@ def test_no_column_is_out_of_sight(visit: Callable[..., Any], width: int) -> Non
     assert visit(look, viewport={"width": width, "height": 800}) <= 0
 
 
+def test_no_column_of_the_workers_is_out_of_sight(visit: Callable[..., Any]) -> None:
+    """Nor of what one of them executes, however long the names of hosts and queues are."""
+    fill_desk()
+
+    def look(page: Page, url: str) -> list[int]:
+        beyond = []
+        for address, table in (("worker/", ".results"), ("worker/web-1-of-a-long-name/change/", ".field-all_executed")):
+            page.goto(f"{url}/admin/durable_workflows/{address}")
+            beyond.append(page.evaluate(f"(e => e.scrollWidth - e.clientWidth)(document.querySelector('{table}'))"))
+        return beyond
+
+    assert visit(look) == [0, 0]
+
+
 def test_a_part_of_a_name_filters_the_list(visit: Callable[..., Any]) -> None:
     make_run(name="shop.workflows.checkout")
     make_run(name="library.workflows.index")
