@@ -11,9 +11,10 @@ cancellations. There are never more leased rows than threads in the fleet, and a
 the runs that keep their place while they wait (``waiting="hold"``). Ends only make room, so they need no lock. Starts of a
 rate-limited queue are rows of their own, written with the claim.
 
-Three kinds of runs go past the limits: what a caller executes itself (a direct call counts, but does not ask), what was
-resumed (``Turn.AHEAD``: an operator wants it now, paused queue or not; it has an index of its own), and, for as long as a
-worker has not read them, what it claims under old rules from a queue that had no shared limit before: at most a pulse long.
+Four kinds of runs go past the limits: what a caller executes itself (a direct call counts, but does not ask), what was
+resumed (``Turn.AHEAD``: an operator wants it now, paused queue or not; it has an index of its own), what was paused amid a
+call and is let go on before that is over (another run may have its place by then), and, for as long as a worker has not
+read them, what it claims under old rules from a queue that had no shared limit before: at most a pulse long.
 
 Partitions are visited in turn, from where this worker stopped the last time, so that the backlog of one holds up no other.
 The next key is one look into the index, however many there are and however long the one before is.

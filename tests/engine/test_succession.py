@@ -66,7 +66,7 @@ def first_and_second(queue: Queue) -> tuple[Claim, str]:
 
 
 def succeed(queue: Queue, done: Claim, **others: Any) -> tuple[bool, list[str]]:
-    ending = Ending(run_id=done.id, token=others.get("token", done.token), output="1")
+    ending = Ending(run_id=done.id, token=others.get("token", done.token), output=others.get("output", "1"))
     pick = Pick(queue=queue.name, limit=1, keeps=False)
     ended, taken = swift.succeed(connection, ending, me(), pick, others.get("rules", its_rules(queue)), new_token())
     return ended, [claim.id for claim in taken]
@@ -177,6 +177,29 @@ def test_replies_that_are_lost_before_or_after_the_commit_do_nothing_twice(
     assert {"before", "after"} <= set(lost)
     assert sorted(int(row.step) for row in Ledger.objects.all()) == list(range(60))
     assert {run.recovery_attempts for run in WorkflowRun.objects.all()} <= {1, 2}
+
+
+def test_what_runs_return_is_no_part_of_what_the_server_logs_and_shows(serial: Queue) -> None:
+    """A refused lock is an error, whose statement the server writes down; parameters stay out of it."""
+    done, _ = first_and_second(serial)
+    with closing(connection.copy()) as other, other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("SELECT 1 FROM durable_workflows_queuestate WHERE name = %s FOR UPDATE", [serial.name])
+        assert succeed(serial, done, output='"4242 4242"') == (False, [])
+        assert "4242" not in last_statement(cursor)
+        other.rollback()
+        assert succeed(serial, done, output='"4242 4242"')[0]
+        assert "4242" not in last_statement(cursor)
+    assert WorkflowRun.objects.get(pk=done.id).output == '"4242 4242"'
+
+
+def last_statement(watcher: Any) -> str:
+    """What another session sees of this one."""
+    pid = connection.connection.info.backend_pid
+    watcher.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [pid])
+    [(query,)] = watcher.fetchall()
+    assert query
+    return str(query)
 
 
 @workflow

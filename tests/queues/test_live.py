@@ -64,8 +64,7 @@ def most_at_once(lines: list[Line], queue: Queue, after: float, worker: bool) ->
 @pytest.mark.parametrize(
     ("queue", "how"),
     [
-        (house.NARROW, by_the_admin),
-        *[pytest.param(queue, by_the_admin, marks=pytest.mark.slow) for queue in (house.PLAIN, house.EACH)],
+        *[pytest.param(queue, by_the_admin, marks=pytest.mark.sampled(3)) for queue in (house.PLAIN, house.NARROW, house.EACH)],
         *[pytest.param(queue, by_sql, marks=pytest.mark.slow) for queue in (house.PLAIN, house.NARROW, house.EACH)],
     ],
     ids=lambda value: getattr(value, "name", None),

@@ -17,7 +17,7 @@ from tests.queues.invariants import exceeded
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sampled(2)]
 WORKERS = [pytest.param(1, marks=pytest.mark.slow), 4]
 PRIORITIES = (3, 1, None, 2)
-BACKLOG = {"postgresql": 4_000, "sqlite": 3_000, "mariadb": 2_000}
+BACKLOG = {"postgresql": 10_000, "sqlite": 3_000, "mariadb": 2_000}
 
 
 def enqueue(queue: Queue, number: int, *, part: str | None = None) -> list[str]:
